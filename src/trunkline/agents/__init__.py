@@ -1,0 +1,1 @@
+"""Agents: their settings, drafts and published versions."""

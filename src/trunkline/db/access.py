@@ -1,0 +1,89 @@
+"""Who may do what with a table's rows, declared once beside the model.
+
+A table's `info["access"]` is a tuple of `Allow`. Each becomes one grant and one policy per command; DDL, revisions,
+the readiness analyser and the attack matrix all read this declaration. What isn't allowed here is denied twice: there
+is no grant and no policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Table
+
+Command = Literal["select", "insert", "update", "delete"]
+
+ANON = "anon"
+AUTHENTICATED = "authenticated"
+SERVICE = "trunkline_service"
+DEFINER = "trunkline_definer"
+SUPABASE_SERVICE = "service_role"
+
+ROLES = (ANON, AUTHENTICATED, SERVICE)
+"""The roles that requests act as; the login role is a member of each and inherits nothing from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Lets `role` run `commands` on the rows that `rows` admits.
+
+    `rows` is an SQL predicate over one row, used for rows that exist (USING) and for rows as they will be (WITH
+    CHECK); `check` replaces it for the latter. `columns` narrows the grant of SELECT, INSERT and UPDATE.
+    """
+
+    role: str
+    commands: tuple[Command, ...]
+    rows: str
+    columns: tuple[str, ...] | None = None
+    check: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One row-level policy, as `CREATE POLICY` wants it."""
+
+    name: str
+    role: str
+    command: Command
+    using: str | None
+    check: str | None
+
+
+def access_of(table: Table) -> tuple[Allow, ...]:
+    """The declaration of a table; a table without one is a mistake."""
+    declared: tuple[Allow, ...] = table.info["access"]
+    return declared
+
+
+def policies_of(table: Table) -> Iterator[Policy]:
+    """The policies that a table's declaration asks for."""
+    for allow in access_of(table):
+        for command in allow.commands:
+            yield Policy(
+                name=f"{table.name}_{command}_{allow.role}",
+                role=allow.role,
+                command=command,
+                using=None if command == "insert" else allow.rows,
+                check=(allow.check or allow.rows) if command in ("insert", "update") else None,
+            )
+
+
+def member(minimum: str = "viewer", column: str = "organization_id") -> str:
+    """Rows of organizations in which the calling member has at least this role; the set is computed once a statement."""
+    return f"{column} = any ((select app.organization_ids('{minimum}'))::uuid[])"
+
+
+def claimed(column: str = "organization_id") -> str:
+    """Rows of the one organization in the claims of an API key or a service."""
+    return f"{column} = (select app.organization_id())"
+
+
+SESSION_OF_CLAIM = "(select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))"
+"""The uuid of the session whose handle is claimed, found under the caller's own policies; once a statement."""
+
+
+def claimed_within_session(column: str = "session_id") -> str:
+    """As `claimed`; a turn's own service principal also claims its session and reaches no other."""
+    return f"{claimed()} and ((select app.claim('session_id')) is null or {column} = {SESSION_OF_CLAIM})"

@@ -1,0 +1,361 @@
+"""SQL functions and triggers that the tables and policies stand on.
+
+Bodies are `BEGIN ATOMIC` where they can be: names are bound when the function is made, so no search_path can turn
+them. What must see more than its caller is SECURITY DEFINER, owned by `trunkline_definer`, a role that can neither log
+in nor bypass policies and that reads just the tables listed in `DEFINER_READS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trunkline.db.access import ANON, AUTHENTICATED, SERVICE
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function: its signature, its whole DDL, and who may call it."""
+
+    signature: str
+    ddl: str
+    callers: tuple[str, ...] = ()
+    definer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One trigger on a table of ours."""
+
+    name: str
+    table: str
+    ddl: str
+
+
+EVERYONE = (ANON, AUTHENTICATED, SERVICE, "service_role", "trunkline_definer")
+
+BEFORE_TABLES: tuple[Function, ...] = (
+    Function(
+        "app.uuid7()",
+        """
+create function app.uuid7() returns uuid language sql volatile parallel safe
+begin atomic
+  -- RFC 9562, 5.7: 48 bits of Unix milliseconds, then a random UUIDv4 whose version bits are turned from 4 to 7.
+  select encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+    placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
+    52, 1), 53, 1), 'hex')::uuid;
+end
+""",
+        EVERYONE,
+    ),
+    Function(
+        "app.claim(text)",
+        """
+create function app.claim(name text) returns text language sql stable parallel safe
+begin atomic
+  select nullif(current_setting('request.jwt.claims', true), '')::jsonb -> 'trunkline' ->> name;
+end
+""",
+        EVERYONE,
+    ),
+    Function(
+        "app.organization_id()",
+        """
+create function app.organization_id() returns uuid language sql stable parallel safe
+begin atomic
+  select case when app.claim('kind') in ('api_key', 'service') then app.claim('organization_id')::uuid end;
+end
+""",
+        EVERYONE,
+    ),
+    Function(
+        "app.user_id()",
+        """
+create function app.user_id() returns uuid language sql stable parallel safe
+begin atomic
+  select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;
+end
+""",
+        EVERYONE,
+    ),
+    Function(
+        "app.keep_organization()",
+        """
+create function app.keep_organization() returns trigger language plpgsql set search_path = '' as $$
+begin
+  raise exception 'organization_id of % never changes', tg_table_name using errcode = 'integrity_constraint_violation';
+end
+$$
+""",
+    ),
+    Function(
+        "app.touch_updated_at()",
+        """
+create function app.touch_updated_at() returns trigger language plpgsql set search_path = '' as $$
+begin
+  new.updated_at := now();
+  return new;
+end
+$$
+""",
+    ),
+    Function(
+        "app.refuse_change()",
+        """
+create function app.refuse_change() returns trigger language plpgsql set search_path = '' as $$
+begin
+  raise exception 'rows of % never change', tg_table_name using errcode = 'integrity_constraint_violation';
+end
+$$
+""",
+    ),
+)
+
+
+def _derive(name: str, parent: str, column: str) -> Function:
+    return Function(
+        f"app.{name}()",
+        f"""
+create function app.{name}() returns trigger language plpgsql set search_path = '' as $$
+begin
+  select p.organization_id into new.organization_id from public.{parent} p where p.id = new.{column};
+  return new;
+end
+$$
+""",
+    )
+
+
+AFTER_TABLES: tuple[Function, ...] = (
+    Function(
+        "app.organization_ids(text)",
+        """
+create function app.organization_ids(minimum text default 'viewer') returns uuid[]
+language sql stable security definer parallel safe set search_path = ''
+begin atomic
+  select coalesce(array_agg(m.organization_id), '{}'::uuid[])
+  from public.organization_members m
+  where m.user_id = app.user_id()
+    and array_position(array['viewer', 'member', 'admin', 'owner'], m.role)
+        >= array_position(array['viewer', 'member', 'admin', 'owner'], minimum);
+end
+""",
+        (AUTHENTICATED, "trunkline_definer"),
+        definer=True,
+    ),
+    Function(
+        "app.visible_profile_ids()",
+        """
+create function app.visible_profile_ids() returns uuid[]
+language sql stable security definer parallel safe set search_path = ''
+begin atomic
+  select coalesce(array_agg(m.user_id), '{}'::uuid[]) || array_remove(array[app.user_id()], null)
+  from public.organization_members m
+  where m.organization_id = any (app.organization_ids('viewer') || app.organization_id());
+end
+""",
+        (AUTHENTICATED, SERVICE),
+        definer=True,
+    ),
+    Function(
+        "app.authenticate_key(bytea)",
+        """
+create function app.authenticate_key(hash bytea)
+returns table (key_id uuid, organization_id uuid, scopes text[])
+language sql stable security definer set search_path = ''
+begin atomic
+  -- The SHA-256 of the whole key is the question, so this tells nothing to who doesn't hold the key.
+  select k.id, k.organization_id, k.scopes
+  from public.api_keys k
+  where k.key_hash = authenticate_key.hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
+end
+""",
+        (ANON,),
+        definer=True,
+    ),
+    Function(
+        "app.create_organization(uuid, text, text, text)",
+        """
+create function app.create_organization(new_id uuid, name text, slug text, description text default '')
+returns uuid language plpgsql security definer set search_path = '' as $$
+declare
+  founder uuid := app.user_id();
+  claims jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
+begin
+  if founder is null then
+    raise exception 'only a member can create an organization' using errcode = 'insufficient_privilege';
+  end if;
+  insert into public.profiles (id, email) values (founder, claims ->> 'email') on conflict (id) do nothing;
+  insert into public.organizations (id, name, slug, owner_id, description)
+  values (coalesce(new_id, app.uuid7()), create_organization.name, create_organization.slug, founder,
+          create_organization.description)
+  returning organizations.id into new_id;
+  insert into public.organization_members (organization_id, user_id, role) values (new_id, founder, 'owner');
+  return new_id;
+end
+$$
+""",
+        (AUTHENTICATED,),
+        definer=True,
+    ),
+    Function(
+        "app.keep_an_owner()",
+        """
+create function app.keep_an_owner() returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+  -- Locking every owner makes two owners who leave at once wait for each other: the second sees that it is the last.
+  perform 1 from public.organization_members m
+  where m.organization_id = old.organization_id and m.role = 'owner' order by m.id for update;
+  if not exists (select 1 from public.organizations o where o.id = old.organization_id) then
+    return old;  -- the organization itself is being deleted
+  end if;
+  if not exists (select 1 from public.organization_members m
+                 where m.organization_id = old.organization_id and m.role = 'owner' and m.id <> old.id) then
+    raise exception 'the last owner of an organization can neither leave nor be demoted'
+      using errcode = 'restrict_violation', hint = 'Make another member an owner first.';
+  end if;
+  return case when tg_op = 'DELETE' then old else new end;
+end
+$$
+""",
+        definer=True,
+    ),
+    Function(
+        "app.number_message()",
+        """
+create function app.number_message() returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+  new.sequence := nextval('public.agent_messages_sequence_seq');
+  return new;
+end
+$$
+""",
+        definer=True,
+    ),
+    Function(
+        "app.fail_expired_turns()",
+        """
+create function app.fail_expired_turns() returns integer
+language sql volatile security definer set search_path = ''
+begin atomic
+  -- A turn whose server died keeps its lease for seconds only; its caller can retry with the same idempotency key.
+  with failed as (
+    update public.agent_turns t
+    set status = 'failed', ended_at = now(), error = 'The server that ran this turn stopped. Send the message again.'
+    where t.status = 'running' and t.lease_until < now()
+    returning 1)
+  select count(*)::integer from failed;
+end
+""",
+        (SERVICE,),
+        definer=True,
+    ),
+    Function(
+        "app.check_agent_references()",
+        """
+create function app.check_agent_references() returns trigger language plpgsql set search_path = '' as $$
+begin
+  if exists (select unnest(new.knowledge_base_ids)
+             except select k.id from public.knowledge_bases k where k.organization_id = new.organization_id) then
+    raise exception 'knowledge_base_ids names a knowledge base that this organization does not have'
+      using errcode = 'foreign_key_violation';
+  end if;
+  if exists (select unnest(new.tool_ids)
+             except select t.id from public.tools t where t.organization_id = new.organization_id) then
+    raise exception 'tool_ids names a tool that this organization does not have'
+      using errcode = 'foreign_key_violation';
+  end if;
+  return new;
+end
+$$
+""",
+    ),
+    _derive("organization_from_agent", "agents", "agent_id"),
+    _derive("organization_from_session", "agent_sessions", "session_id"),
+    _derive("organization_from_knowledge_base", "knowledge_bases", "knowledge_base_id"),
+    _derive("organization_from_source", "knowledge_sources", "source_id"),
+)
+
+DEFINER_READS = {
+    "organization_members": "select, insert, update",
+    "organizations": "select, insert",
+    "profiles": "select, insert",
+    "api_keys": "select",
+    "agent_turns": "select, update",
+}
+"""What `trunkline_definer` may do, each with a policy of its own: all that the definer functions need."""
+
+_PARENTS = {
+    "agent_versions": "organization_from_agent",
+    "agent_sessions": "organization_from_agent",
+    "agent_messages": "organization_from_session",
+    "agent_turns": "organization_from_session",
+    "knowledge_sources": "organization_from_knowledge_base",
+    "knowledge_chunks": "organization_from_source",
+}
+
+
+def triggers(tenant_tables: list[str], updated_tables: list[str]) -> list[Trigger]:
+    """All triggers, for the tables that carry `organization_id` and for those that carry `updated_at`."""
+    found = [
+        Trigger(
+            f"{table}_keep_organization",
+            table,
+            f"before update of organization_id on public.{table} for each row"
+            " when (old.organization_id is distinct from new.organization_id) execute function app.keep_organization()",
+        )
+        for table in tenant_tables
+    ]
+    found += [
+        Trigger(
+            f"{table}_touch",
+            table,
+            f"before update on public.{table} for each row execute function app.touch_updated_at()",
+        )
+        for table in updated_tables
+    ]
+    found += [
+        # Trigger names sort, and BEFORE triggers run in that order: the organization is derived before anything reads it.
+        Trigger(
+            f"{table}_derive_organization",
+            table,
+            f"before insert on public.{table} for each row when (new.organization_id is null)"
+            f" execute function app.{function}()",
+        )
+        for table, function in _PARENTS.items()
+    ]
+    found += [
+        Trigger(
+            "agent_messages_number",
+            "agent_messages",
+            "before insert on public.agent_messages for each row when (new.sequence is null)"
+            " execute function app.number_message()",
+        ),
+        Trigger(
+            "agents_references",
+            "agents",
+            "before insert or update of knowledge_base_ids, tool_ids, organization_id on public.agents for each row"
+            " when (new.knowledge_base_ids <> '{}' or new.tool_ids <> '{}')"
+            " execute function app.check_agent_references()",
+        ),
+        Trigger(
+            "agent_versions_immutable",
+            "agent_versions",
+            "before update on public.agent_versions for each row"
+            " when (old.snapshot is distinct from new.snapshot or old.version <> new.version"
+            " or old.agent_id <> new.agent_id) execute function app.refuse_change()",
+        ),
+        Trigger(
+            "organization_members_keep_an_owner",
+            "organization_members",
+            "before update on public.organization_members for each row"
+            " when (old.role = 'owner' and (new.role <> 'owner' or new.user_id <> old.user_id))"
+            " execute function app.keep_an_owner()",
+        ),
+        Trigger(
+            "organization_members_keep_the_owner",
+            "organization_members",
+            "before delete on public.organization_members for each row when (old.role = 'owner')"
+            " execute function app.keep_an_owner()",
+        ),
+    ]
+    return found

@@ -1,0 +1,132 @@
+"""Refuses a login role that row-level security does not bind, and a database that is not as the code needs it."""
+
+from __future__ import annotations
+
+import psycopg
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+
+from trunkline.db.access import ROLES
+from trunkline.db.revisions import current_revision, head_revision
+from trunkline.db.urls import sqlalchemy_url
+from trunkline.errors import DatabaseUnavailable, DatabaseUnsafe, SetupError
+
+MINIMUM_VERSION = 15
+
+_REACHABLE = """
+with recursive reachable(oid, via) as (
+  select r.oid, r.rolname::text from pg_catalog.pg_roles r where r.rolname = current_user
+  union
+  select m.roleid, reachable.via || ' → ' || (select rolname from pg_catalog.pg_roles where oid = m.roleid)
+  from pg_catalog.pg_auth_members m join reachable on m.member = reachable.oid
+)
+select r.rolname, reachable.via, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
+  r.rolname in ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files') as is_server,
+  exists (select 1 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+          where c.relowner = r.oid and c.relkind in ('r', 'p')
+            and n.nspname in ('public', 'trunkline_runtime', 'auth')) as owns_tables,
+  exists (select 1 from pg_catalog.pg_database d where d.datname = current_database() and d.datdba = r.oid) as owns_db
+from reachable join pg_catalog.pg_roles r on r.oid = reachable.oid
+"""
+"""Every role that the login role is or can become by SET ROLE, with the chain of memberships that leads there."""
+
+_MEND = (
+    "Serve with a login role that can become only anon, authenticated and trunkline_service: "
+    "`trunkline db prepare` (with the owner's URL in TRUNKLINE_DATABASE_DIRECT_URL) creates one and prints its URL."
+)
+
+
+def check_login(url: str) -> None:
+    """Refuse to go on unless the login role is bound by every policy.
+
+    Raises:
+        DatabaseUnsafe: the role is, owns or can become something that row-level security doesn't bind; says how to
+            mend it.
+        DatabaseUnavailable: the server does not answer.
+        SetupError: the schema isn't there, or is of another revision.
+    """
+    engine = create_engine(sqlalchemy_url(url), connect_args={"connect_timeout": 5, "prepare_threshold": None})
+    try:
+        with engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, psycopg.Connection)
+            _check_role(raw)
+            try:
+                found = current_revision(connection)
+            except Exception:  # noqa: BLE001 - not allowed to look is the same as not there
+                found = None
+            _check_revision(found)
+            _check_tables(raw)
+    except OperationalError as error:
+        raise DatabaseUnavailable(f"The database does not answer: {first_line(error.orig)}") from None
+    finally:
+        engine.dispose()
+
+
+def check_server(connection: psycopg.Connection) -> None:
+    """Refuse a server that is too old or has no pgvector.
+
+    Raises:
+        SetupError: says which version is needed, or how to install the extension.
+    """
+    version = connection.info.server_version // 10_000
+    if version < MINIMUM_VERSION:
+        raise SetupError(f"PostgreSQL {version} is too old; Trunkline needs {MINIMUM_VERSION} or newer.")
+    row = connection.execute("select 1 from pg_catalog.pg_available_extensions where name = 'vector'").fetchone()
+    if row is None:
+        raise SetupError(
+            f"This PostgreSQL {version} has no pgvector. Install it on the server (Debian: postgresql-{version}-pgvector; "
+            "others: see the pgvector project), then try again. Supabase and the embedded server have it."
+        )
+
+
+def first_line(error: BaseException | None) -> str:
+    """The first line of a driver's error, bounded: what a person needs of it."""
+    return str(error).strip().split("\n")[0][:300]
+
+
+def _check_role(connection: psycopg.Connection) -> None:
+    inherits = connection.execute("select rolinherit from pg_catalog.pg_roles where rolname = current_user").fetchone()
+    reasons = [] if inherits == (False,) else [f"role {connection.info.user} inherits what it is a member of"]
+    members: set[str] = set()
+    for name, via, superuser, bypass, creates, is_server, owns_tables, owns_db in connection.execute(_REACHABLE):
+        members.add(name)
+        faults = {
+            "is a superuser": superuser,
+            "has BYPASSRLS": bypass,
+            "may create roles": creates,
+            "reaches the server's files": is_server,
+            "owns tables": owns_tables,
+            "owns the database": owns_db,
+        }
+        reasons += [f"role {via} {fault}" for fault, is_so in faults.items() if is_so]
+    if reasons:
+        raise DatabaseUnsafe(f"Refusing to start: {'; '.join(reasons)}. {_MEND}")
+    missing = [role for role in ROLES if role not in members]
+    if missing:
+        raise SetupError(f"Role {connection.info.user} is no member of {', '.join(missing)}. {_MEND}")
+
+
+def _check_revision(found: str | None) -> None:
+    needed = head_revision()
+    if found is None:
+        raise SetupError("The database has no Trunkline schema. Run `trunkline db upgrade` with the owner's URL.")
+    if found != needed:
+        raise SetupError(
+            f"The database is at revision {found}, this version needs {needed}. Run `trunkline db upgrade`."
+        )
+
+
+def _check_tables(connection: psycopg.Connection) -> None:
+    rows = connection.execute(
+        "select c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+        " join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = 'organization_id' and not attisdropped"
+        " where c.relkind in ('r', 'p') and n.nspname in ('public', 'trunkline_runtime')"
+        " and not (c.relrowsecurity and c.relforcerowsecurity) order by 1"
+    ).fetchall()
+    if rows:
+        names = ", ".join(row[0] for row in rows)
+        raise DatabaseUnsafe(
+            f"Refusing to start: row-level security is not forced on {names}. Mend it with"
+            " `alter table NAME enable row level security; alter table NAME force row level security`."
+        )

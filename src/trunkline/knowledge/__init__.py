@@ -1,0 +1,1 @@
+"""What agents may look up: knowledge bases, their sources and the chunks cut from them."""

@@ -1,0 +1,1 @@
+"""Profiles, organizations, their members, API keys, provider credentials, the audit log."""

@@ -1,0 +1,1 @@
+"""Metering: one row for each call of a model, a voice or an embedding."""

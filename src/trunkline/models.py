@@ -25,7 +25,7 @@ __all__ = [
     "Organization",
     "OrganizationMember",
     "Profile",
-    "TurnState",
     "Tool",
+    "TurnState",
     "UsageLog",
 ]

@@ -34,7 +34,7 @@ class DatabaseSettings(Group):
     """Where the rows live. Without a URL the embedded PostgreSQL is used."""
 
     url: SecretStr | None = None
-    """Connection of the login role (`postgresql://user:password@host:port/name`); a transaction pooler may sit between."""
+    """Connection of the login role (`postgresql://user:password@host:port/name`); a pooler may sit between."""
     direct_url: SecretStr | None = None
     """Connection of the tables' owner, without a pooler: schema revisions and administration."""
     pool_size: int = Field(default=10, ge=1, le=200)

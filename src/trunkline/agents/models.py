@@ -38,8 +38,7 @@ def setting(name: str, kind: TypeEngine[Any] | None = None) -> MappedColumn[Any]
     """A column for one field of `AgentSettings`, with the field's default."""
     field = AgentSettings.model_fields[name]
     default = None if field.is_required() else _sql_literal(field.get_default(call_default_factory=True), kind)
-    arguments: tuple[TypeEngine[Any], ...] = (kind,) if kind is not None else ()
-    return mapped_column(*arguments, server_default=None if default is None else text(default))
+    return mapped_column(kind, server_default=None if default is None else text(default))
 
 
 def _sql_literal(value: Any, kind: TypeEngine[Any] | None) -> str | None:
@@ -87,7 +86,7 @@ def _conditions(name: str, field: FieldInfo) -> Iterator[str]:
 def _choices(annotation: Any) -> tuple[str, ...]:
     for part in (annotation, *get_args(annotation)):
         if get_origin(part) is Literal:
-            return cast(tuple[str, ...], get_args(part))
+            return cast("tuple[str, ...]", get_args(part))
     return ()
 
 

@@ -71,7 +71,7 @@ def policies_of(table: Table) -> Iterator[Policy]:
 
 
 def member(minimum: str = "viewer", column: str = "organization_id") -> str:
-    """Rows of organizations in which the calling member has at least this role; the set is computed once a statement."""
+    """Rows of organizations in which the calling member has at least this role; a set, computed once a statement."""
     return f"{column} = any ((select app.organization_ids('{minimum}'))::uuid[])"
 
 

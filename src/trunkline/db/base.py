@@ -83,7 +83,7 @@ class Tenant(Identified):
 def belongs_to(
     column: str, parent: str, *, on_delete: str = "CASCADE", use_alter: bool = False
 ) -> ForeignKeyConstraint:
-    """A composite foreign key `(organization_id, column)`: the parent is of the same organization, whatever the code does."""
+    """A composite foreign key `(organization_id, column)`: the parent is always of the same organization."""
     action = on_delete if on_delete == "CASCADE" else f"{on_delete} ({column})"
     return ForeignKeyConstraint(
         ["organization_id", column],

@@ -33,6 +33,9 @@ class Trigger:
 
 EVERYONE = (ANON, AUTHENTICATED, SERVICE, "service_role", "trunkline_definer")
 
+SEQUENCES = ("agent_messages_sequence_seq",)
+"""One source of numbers for all sessions: a counter on the session would make old transactions wait for each other."""
+
 BEFORE_TABLES: tuple[Function, ...] = (
     Function(
         "app.uuid7()",
@@ -314,7 +317,7 @@ def triggers(tenant_tables: list[str], updated_tables: list[str]) -> list[Trigge
         for table in updated_tables
     ]
     found += [
-        # Trigger names sort, and BEFORE triggers run in that order: the organization is derived before anything reads it.
+        # BEFORE triggers run in the order of their names: this one comes before any that reads the organization.
         Trigger(
             f"{table}_derive_organization",
             table,

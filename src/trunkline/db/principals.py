@@ -8,7 +8,7 @@ token can't carry it by accident.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
@@ -37,11 +37,15 @@ class ApiKey:
     kind: ClassVar[str] = "api_key"
     organization_id: UUID
     key_id: UUID
-    scopes: frozenset[str] = field(default_factory=lambda: frozenset[str]())
+    scopes: frozenset[str] = frozenset()
 
     def claims(self) -> str:
         """Claims as JSON."""
-        ours = {"kind": self.kind, "organization_id": str(self.organization_id), "scopes": sorted(self.scopes)}
+        ours: dict[str, object] = {
+            "kind": self.kind,
+            "organization_id": str(self.organization_id),
+            "scopes": sorted(self.scopes),
+        }
         return _claims(self.role, ours)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import psycopg
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
@@ -49,7 +51,7 @@ def check_login(url: str) -> None:
     try:
         with engine.connect() as connection:
             raw = connection.connection.driver_connection
-            assert isinstance(raw, psycopg.Connection)
+            raw = cast("psycopg.Connection", raw)
             _check_role(raw)
             try:
                 found = current_revision(connection)
@@ -112,9 +114,7 @@ def _check_revision(found: str | None) -> None:
     if found is None:
         raise SetupError("The database has no Trunkline schema. Run `trunkline db upgrade` with the owner's URL.")
     if found != needed:
-        raise SetupError(
-            f"The database is at revision {found}, this version needs {needed}. Run `trunkline db upgrade`."
-        )
+        raise SetupError(f"The database is at revision {found}, the code needs {needed}. Run `trunkline db upgrade`.")
 
 
 def _check_tables(connection: psycopg.Connection) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from sqlalchemy import MetaData, Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import AddConstraint, CreateIndex, CreateSequence, CreateTable, ForeignKeyConstraint
+from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable, ForeignKeyConstraint
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 
 from trunkline.db.access import ANON, AUTHENTICATED, DEFINER, SERVICE, SUPABASE_SERVICE, access_of, policies_of
-from trunkline.db.functions import AFTER_TABLES, BEFORE_TABLES, DEFINER_READS, Function, triggers
+from trunkline.db.functions import AFTER_TABLES, BEFORE_TABLES, DEFINER_READS, SEQUENCES, Function, triggers
 
 DIALECT = postgresql.dialect()
 
@@ -118,10 +118,10 @@ def statements(metadata: MetaData) -> Iterator[str]:
     yield from (statement.strip() for statement in PROLOGUE)
     yield from _functions(BEFORE_TABLES)
     tables = own_tables(metadata)
-    for sequence in metadata._sequences.values():  # noqa: SLF001 - the public way walks tables, ours stands alone
-        yield _compile(CreateSequence(sequence))
-        yield f"revoke all on sequence public.{sequence.name} from {_ALL_ROLES}"
-        yield f"grant usage on sequence public.{sequence.name} to {DEFINER}"
+    for sequence in SEQUENCES:
+        yield f"create sequence public.{sequence}"
+        yield f"revoke all on sequence public.{sequence} from {_ALL_ROLES}"
+        yield f"grant usage on sequence public.{sequence} to {DEFINER}"
     for table in tables:
         yield from _table(table)
     for table in tables:

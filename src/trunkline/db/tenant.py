@@ -6,7 +6,7 @@ commit or rollback the pooled connection is nobody again, also behind a transact
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -26,7 +26,7 @@ _BECOME = text(
 
 
 class TenantSession(AsyncSession):
-    """A transaction of one principal. Services accept nothing else, so that forgetting the tenant does not type-check."""
+    """A transaction of one principal. Services accept nothing else: forgetting the tenant does not type-check."""
 
     principal: Principal
 
@@ -52,7 +52,7 @@ class Database:
         self._timeout = str(statement_timeout_ms)
 
     @asynccontextmanager
-    async def tenant(self, principal: Principal) -> AsyncIterator[TenantSession]:
+    async def tenant(self, principal: Principal) -> AsyncGenerator[TenantSession]:
         """A transaction that sees what `principal` may see; commits at the end, rolls back on any error.
 
         Raises:

@@ -7,16 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    Sequence,
     String,
     UniqueConstraint,
-    desc,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -39,9 +36,6 @@ ROLES = ("user", "assistant", "system", "tool")
 MESSAGE_STATUSES = ("complete", "interrupted", "failed")
 TURN_STATUSES = ("running", "waiting", "complete", "failed", "cancelled")
 CHANNELS = ("web", "voice", "phone", "api")
-
-message_sequence = Sequence("agent_messages_sequence_seq", metadata=Base.metadata, data_type=BigInteger())
-"""One source of numbers for all sessions: a counter on the session would make old transactions wait for each other."""
 
 _VISITOR = (
     "organization_id = (select app.claim('organization_id')::uuid)"
@@ -81,8 +75,10 @@ class AgentSession(Tenant, Base):
             postgresql_nulls_not_distinct=True,
             postgresql_where=text("client_reference is not null"),
         ),
-        Index("agent_sessions_agent_activity_idx", "organization_id", "agent_id", desc("last_activity_at")),
-        Index("agent_sessions_website_activity_idx", "organization_id", "website_domain", desc("last_activity_at")),
+        Index("agent_sessions_agent_activity_idx", "organization_id", "agent_id", text("last_activity_at desc")),
+        Index(
+            "agent_sessions_website_activity_idx", "organization_id", "website_domain", text("last_activity_at desc")
+        ),
         Index(None, "organization_id", "user_id", postgresql_where=text("user_id is not null")),
         Index("agent_sessions_active_idx", "last_activity_at", postgresql_where=text("status = 'active'")),
         Index(None, "user_id", postgresql_where=text("user_id is not null")),

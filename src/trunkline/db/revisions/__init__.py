@@ -40,7 +40,8 @@ def current_revision(connection: Connection) -> str | None:
 def head_revision() -> str:
     """The revision that this code needs."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None, "the package ships at least the baseline"
+    if head is None:
+        raise LookupError("the package was built without its revisions")
     return head
 
 

@@ -142,7 +142,7 @@ $$;
 -- next
 revoke all on function app.refuse_change() from public, anon, authenticated, service_role, trunkline_service;
 -- next
-CREATE SEQUENCE agent_messages_sequence_seq AS BIGINT;
+create sequence public.agent_messages_sequence_seq;
 -- next
 revoke all on sequence public.agent_messages_sequence_seq from public, anon, authenticated, service_role, trunkline_service;
 -- next
@@ -520,7 +520,7 @@ CREATE TABLE agent_sessions (
 -- next
 CREATE INDEX agent_sessions_active_idx ON agent_sessions (last_activity_at) WHERE status = 'active';
 -- next
-CREATE INDEX agent_sessions_agent_activity_idx ON agent_sessions (organization_id, agent_id, last_activity_at DESC);
+CREATE INDEX agent_sessions_agent_activity_idx ON agent_sessions (organization_id, agent_id, last_activity_at desc);
 -- next
 CREATE INDEX agent_sessions_agent_version_id_idx ON agent_sessions (agent_version_id);
 -- next
@@ -530,7 +530,7 @@ CREATE INDEX agent_sessions_organization_id_user_id_idx ON agent_sessions (organ
 -- next
 CREATE INDEX agent_sessions_user_id_idx ON agent_sessions (user_id) WHERE user_id is not null;
 -- next
-CREATE INDEX agent_sessions_website_activity_idx ON agent_sessions (organization_id, website_domain, last_activity_at DESC);
+CREATE INDEX agent_sessions_website_activity_idx ON agent_sessions (organization_id, website_domain, last_activity_at desc);
 -- next
 CREATE TABLE agent_turns (
 	id UUID DEFAULT app.uuid7() NOT NULL, 

@@ -122,7 +122,7 @@ class EmbeddedServer:
 
         Args:
             data_dir: the product's data folder; the server's things lie in `postgres` inside.
-            binaries: an installation of PostgreSQL (the folder with `bin/postgres`, version 17 or later) in place of
+            binaries: an installation of PostgreSQL (the folder with `bin/postgres`, version 16 or later) in place of
                 the bundled one.
             port: TCP port on the loopback address; 0 takes the one of last time if it is free, else any.
             settings: PostgreSQL's parameters for as long as the server that this object starts runs.
@@ -329,7 +329,8 @@ def _make_cluster(where: Place, binaries: Binaries, account: Account | None, set
 
 
 def _initdb(binaries: Binaries, folder: Path) -> list[str]:
-    """UTF-8 with code-point order, built in: the same on each system, now and after its upgrades."""
+    """UTF-8 with code-point order, built in from version 17: the same on each system, now and after its upgrades."""
+    builtin = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return [
         binaries.program("initdb"),
         f"--pgdata={folder / 'data'}",
@@ -337,9 +338,7 @@ def _initdb(binaries: Binaries, folder: Path) -> list[str]:
         f"--username={SUPERUSER}",
         "--auth=scram-sha-256",
         "--encoding=UTF8",
-        "--locale=C",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
+        *(builtin if int(binaries.major) >= 17 else ["--locale=C.UTF-8"]),
         "--data-checksums",
         "--no-instructions",
         *(f"--set={name}={value}" for name, value in CLUSTER_SETTINGS.items()),

@@ -14,6 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from trunkline.agents.websites import website
 
+SLUG = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+"""A name as it stands in addresses: what DNS allows as one label."""
+
 
 class Bundle(BaseModel):
     """A provider-shaped group of settings, stored as JSONB. Unknown keys are refused."""
@@ -192,7 +195,7 @@ class AgentSettings(BaseModel):
 
     # identity
     name: str = Field(min_length=1, max_length=120)
-    slug: str = Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    slug: str = Field(min_length=1, max_length=63, pattern=SLUG)
     description: str = Field(default="", max_length=2000)
     avatar_url: str | None = Field(default=None, max_length=2000)
     language: Annotated[str, AfterValidator(_language)] = Field(default="en", min_length=2, max_length=35)

@@ -95,7 +95,8 @@ def _make_login(connection: psycopg.Connection, login: str, password: str) -> No
         connection.execute(sql.SQL("{} {} login noinherit password {}").format(verb, name, sql.Literal(verifier)))
         for role in ROLES:
             connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), name))
-        connection.execute(sql.SQL("grant usage on schema trunkline to {}").format(name))
+        connection.execute(sql.SQL("grant usage on schema trunkline, app to {}").format(name))
+        connection.execute(sql.SQL("grant execute on function app.authenticate_key(bytea) to {}").format(name))
         connection.execute(sql.SQL("grant select on trunkline.alembic_version to {}").format(name))
         connection.execute(sql.SQL("alter role {} set search_path = public, extensions").format(name))
     except psycopg.errors.InsufficientPrivilege as error:

@@ -6,11 +6,12 @@ commit or rollback the pooled connection is nobody again, also behind a transact
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
-from sqlalchemy import text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -49,6 +50,8 @@ class Database:
             # A transaction pooler hands every transaction another connection: nothing may be prepared on one.
             connect_args={"prepare_threshold": None, "connect_timeout": 5},
         )
+        # Shares the pool; a single statement needs no BEGIN and COMMIT around it.
+        self._lookups = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._timeout = str(statement_timeout_ms)
 
     @asynccontextmanager
@@ -73,6 +76,23 @@ class Database:
         finally:
             await session.close()
 
+    async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Row[Any] | None:
+        """One row of a call that has no principal yet, as the login role itself: it may run only what `prepare` grants.
+
+        Raises:
+            DatabaseUnavailable: the server does not answer, or all connections stayed busy.
+        """
+        for attempt in (1, 2):
+            try:
+                async with self._lookups.connect() as connection:
+                    return (await connection.execute(statement, values)).one_or_none()
+            except PoolTimeout as error:
+                raise DatabaseUnavailable(_BUSY, retry_after_s=1) from error
+            except (OperationalError, InterfaceError) as error:
+                if attempt == 2 or not error.connection_invalidated:
+                    raise DatabaseUnavailable(_GONE, retry_after_s=1) from error
+        raise AssertionError("unreachable")
+
     async def close(self) -> None:
         """Close every pooled connection."""
         await self._engine.dispose()
@@ -88,9 +108,7 @@ class Database:
                 )
             except PoolTimeout as error:
                 await session.close()
-                raise DatabaseUnavailable(
-                    "All database connections are busy. Try again in a moment.", retry_after_s=1
-                ) from error
+                raise DatabaseUnavailable(_BUSY, retry_after_s=1) from error
             except (OperationalError, InterfaceError) as error:
                 await session.close()
                 if attempt == 2 or not error.connection_invalidated:
@@ -103,6 +121,7 @@ class Database:
         raise AssertionError("unreachable")
 
 
+_BUSY = "All database connections are busy. Try again in a moment."
 _GONE = "The database does not answer. Nothing was written; try again in a moment."
 
 

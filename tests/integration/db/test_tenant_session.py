@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import text
 from tests.factories.world import World
 
@@ -64,15 +65,16 @@ def test_a_role_that_could_become_the_owner_may_not_serve(owner_url: str) -> Non
     # A role of its own: other tests use the shared one at the same time.
     name = f"trunkline_test_{secrets.token_hex(4)}"
     url = prepare(owner_url, login=f"{name}_login")
+    lender, borrower = Identifier(name), Identifier(f"{name}_login")
     with psycopg.connect(owner_url, autocommit=True) as owner:
-        owner.execute(f"create role {name} nologin bypassrls")
-        owner.execute(f"grant {name} to {name}_login")
+        owner.execute(SQL("create role {} nologin bypassrls").format(lender))
+        owner.execute(SQL("grant {} to {}").format(lender, borrower))
         try:
             with pytest.raises(DatabaseUnsafe, match=f"{name} has BYPASSRLS"):
                 check_login(url)
         finally:
-            owner.execute(f"drop owned by {name}_login")
-            owner.execute(f"drop role {name}, {name}_login")
+            owner.execute(SQL("drop owned by {}").format(borrower))
+            owner.execute(SQL("drop role {}, {}").format(lender, borrower))
 
 
 def test_policies_must_be_forced(owner_url: str, login_url: str) -> None:

@@ -1,0 +1,234 @@
+"""Rules of agents: what may be set, and what publishing means.
+
+SlugTaken ⊂ Conflict; UnknownAgent ⊂ NotFound; NotPublished ⊂ Conflict; WrongWebsite ⊂ NotAllowed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy.exc import IntegrityError
+
+from trunkline.agents import repository
+from trunkline.agents.models import Agent, AgentVersion
+from trunkline.agents.schemas import NewAgent
+from trunkline.agents.settings import AgentSettings
+from trunkline.api import actor_id
+from trunkline.db.base import new_id
+from trunkline.db.tenant import TenantSession
+from trunkline.errors import Conflict, InvalidInput, NotAllowed, NotFound
+
+
+class SlugTaken(Conflict):
+    """The organization has an agent of this slug."""
+
+    code: ClassVar[str] = "slug_taken"
+
+
+class UnknownAgent(NotFound):
+    """There is no such agent for the caller."""
+
+    code: ClassVar[str] = "unknown_agent"
+
+
+class NotPublished(Conflict):
+    """The agent has no published version, or is switched off."""
+
+    code: ClassVar[str] = "agent_not_published"
+
+
+class WrongWebsite(NotAllowed):
+    """The agent does not serve this website."""
+
+    code: ClassVar[str] = "wrong_website"
+
+
+async def create(session: TenantSession, organization_id: UUID, new: NewAgent) -> Agent:
+    """Make an agent, as a draft.
+
+    Raises:
+        SlugTaken: the slug is in use.
+        InvalidInput: a credential, knowledge base or tool that the organization does not have.
+    """
+    values = _columns(AgentSettings.model_validate(new.model_dump(exclude={"organization_id"})))
+    agent = Agent(id=new_id(), organization_id=organization_id, created_by=actor_id(session.principal), **values)
+    await _write(session, agent)
+    return agent
+
+
+async def get(session: TenantSession, agent_id: UUID) -> Agent:
+    """One agent.
+
+    Raises:
+        UnknownAgent: there is none of this id for the caller.
+    """
+    agent = await repository.get(session, agent_id)
+    if agent is None:
+        raise UnknownAgent(f"There is no agent {agent_id}.", field="agent_id")
+    return agent
+
+
+async def find(session: TenantSession, name: str) -> Agent:
+    """One agent by id or slug.
+
+    Raises:
+        UnknownAgent: there is none, or there are several of this slug in the caller's organizations.
+    """
+    try:
+        return await get(session, UUID(name))
+    except ValueError:
+        found = await repository.by_slug(session, name)
+    if len(found) != 1:
+        raise UnknownAgent(
+            f"There is no agent {name!r}." if not found else f"There are several agents {name!r}: use the id."
+        )
+    return found[0]
+
+
+async def page(session: TenantSession, limit: int, after: UUID | None) -> Sequence[Agent]:
+    """Agents by id."""
+    return await repository.page(session, limit, after)
+
+
+async def change(session: TenantSession, agent_id: UUID, changes: Mapping[str, Any]) -> Agent:
+    """Change settings of the draft; what is published stays until the next publishing.
+
+    Raises:
+        UnknownAgent: there is none of this id for the caller.
+        SlugTaken: the slug is in use.
+        InvalidInput: a credential, knowledge base or tool that the organization does not have.
+    """
+    agent = await repository.get(session, agent_id, lock=True)
+    if agent is None:
+        raise UnknownAgent(f"There is no agent {agent_id}.", field="agent_id")
+    wanted = dict(changes)
+    active = wanted.pop("is_active", None)
+    settings = AgentSettings.model_validate({**settings_of(agent).model_dump(), **wanted})
+    for name, value in _columns(settings).items():
+        if name in wanted:
+            setattr(agent, name, value)
+    if active is not None:
+        agent.is_active = active
+    await _write(session, agent)
+    await session.refresh(agent)
+    return agent
+
+
+async def remove(session: TenantSession, agent_id: UUID) -> None:
+    """Delete an agent, its sessions and their messages.
+
+    Raises:
+        UnknownAgent: there is none of this id that the caller may delete.
+    """
+    if not await repository.remove(session, agent_id):
+        raise UnknownAgent(f"There is no agent {agent_id}.", field="agent_id")
+
+
+async def publish(session: TenantSession, agent_id: UUID, notes: str | None = None) -> AgentVersion:
+    """Freeze the draft as a new version, which new sessions start with.
+
+    Raises:
+        UnknownAgent: there is none of this id for the caller.
+    """
+    agent = await repository.get(session, agent_id, lock=True)
+    if agent is None:
+        raise UnknownAgent(f"There is no agent {agent_id}.", field="agent_id")
+    settings = settings_of(agent)
+    version = AgentVersion(
+        id=new_id(),
+        organization_id=agent.organization_id,
+        agent_id=agent.id,
+        version=await repository.last_version(session, agent.id) + 1,
+        snapshot=settings.model_dump(mode="json"),
+        notes=notes if notes is not None else settings.version_notes,
+        created_by=actor_id(session.principal),
+    )
+    await repository.add(session, version)
+    agent.published_version_id = version.id
+    agent.is_published = True
+    agent.version = version.version
+    await session.flush()
+    return version
+
+
+async def versions(session: TenantSession, agent_id: UUID) -> Sequence[AgentVersion]:
+    """Versions, newest first.
+
+    Raises:
+        UnknownAgent: there is none of this id for the caller.
+    """
+    await get(session, agent_id)
+    return await repository.versions(session, agent_id)
+
+
+async def published_settings(session: TenantSession, version_id: UUID) -> tuple[int, AgentSettings]:
+    """The number and the settings of a published version.
+
+    Raises:
+        NotPublished: the version is gone.
+    """
+    version = await repository.version(session, version_id)
+    if version is None:
+        raise NotPublished("The agent's version of this session no longer exists. Start a new session.")
+    return version.version, AgentSettings.model_validate(version.snapshot)
+
+
+async def face(session: TenantSession, agent_id: UUID) -> Agent:
+    """The public columns of an agent that is published and switched on.
+
+    Raises:
+        UnknownAgent: there is none, or it isn't published; a visitor is not told which.
+    """
+    agent = await repository.face(session, agent_id)
+    if agent is None:
+        raise UnknownAgent(f"There is no published agent {agent_id}.", field="agent_id")
+    return agent
+
+
+def check_website(agent: Agent, website: str) -> None:
+    """Refuse a website that the agent doesn't list; an empty list allows none.
+
+    Raises:
+        WrongWebsite: says which website was asked for.
+    """
+    if website not in agent.allowed_domains:
+        raise WrongWebsite(
+            f"This agent does not serve the website {website!r}. Add it to the agent's allowed_domains to allow it.",
+            field="website_domain",
+        )
+
+
+def settings_of(agent: Agent) -> AgentSettings:
+    """The settings of a row, bundles filled with their defaults."""
+    return AgentSettings.model_validate({name: getattr(agent, name) for name in AgentSettings.model_fields})
+
+
+def _columns(settings: AgentSettings) -> dict[str, Any]:
+    """Settings as the columns hold them: bundles and lists of bundles as JSON."""
+    return {name: _plain(getattr(settings, name)) for name in AgentSettings.model_fields}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, list):
+        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]  any list of settings
+    return value
+
+
+async def _write(session: TenantSession, agent: Agent) -> None:
+    try:
+        await repository.add(session, agent)
+    except IntegrityError as error:
+        reason = str(error.orig)
+        if "agents_organization_id_slug_key" in reason:
+            raise SlugTaken(f"The slug {agent.slug!r} is in use. Choose another.", field="slug") from None
+        if "llm_credential_id" in reason:
+            raise InvalidInput("There is no such credential.", field="llm_credential_id") from None
+        if "knowledge_base_ids" in reason or "tool_ids" in reason:
+            field = "knowledge_base_ids" if "knowledge_base_ids" in reason else "tool_ids"
+            raise InvalidInput(f"{field} names something that this organization does not have.", field=field) from None
+        raise

@@ -1,0 +1,261 @@
+"""Rules of organizations, members, keys and credentials. What the caller may at all, the policies say.
+
+OrganizationTaken, NameTaken ⊂ Conflict
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy.exc import IntegrityError
+
+from trunkline.api import SCOPES, actor_id
+from trunkline.db.base import new_id
+from trunkline.db.principals import ApiKey, Principal
+from trunkline.db.tenant import Database, TenantSession
+from trunkline.errors import Conflict, InvalidInput, NotAuthenticated, NotFound
+from trunkline.organizations import repository
+from trunkline.organizations.keys import SHOWN, hash_of, make_key
+from trunkline.organizations.models import ApiKeyRow, AuditLog, Credential, Organization, OrganizationMember
+from trunkline.organizations.schemas import NewCredential, NewKey, NewOrganization
+from trunkline.organizations.vault import Vault
+
+
+class OrganizationTaken(Conflict):
+    """Another organization has this slug."""
+
+    code: ClassVar[str] = "slug_taken"
+
+
+class NameTaken(Conflict):
+    """The organization has something of this name already."""
+
+    code: ClassVar[str] = "name_taken"
+
+
+async def authenticate_key(database: Database, key: str) -> ApiKey:
+    """The principal of an API key.
+
+    Raises:
+        NotAuthenticated: the key is unknown, revoked or expired.
+    """
+    row = await database.ask(repository.FIND_KEY, {"hash": hash_of(key)})
+    if row is None:
+        raise NotAuthenticated("The API key is unknown, revoked or expired. Make one with `trunkline keys create`.")
+    return ApiKey(row.organization_id, row.key_id, frozenset(row.scopes))
+
+
+async def create_organization(session: TenantSession, new: NewOrganization) -> Organization:
+    """Make a tenant; the calling member owns it.
+
+    Raises:
+        OrganizationTaken: the slug is in use.
+    """
+    try:
+        made = await repository.create_organization(session, new_id(), new.name, new.slug, new.description)
+    except IntegrityError as error:
+        if "organizations_slug_key" in str(error.orig):
+            raise OrganizationTaken(f"The slug {new.slug!r} is in use. Choose another.", field="slug") from None
+        raise
+    return await get_organization(session, made)
+
+
+async def get_organization(session: TenantSession, organization_id: UUID) -> Organization:
+    """One organization of the caller's.
+
+    Raises:
+        NotFound: there is none of this id for the caller.
+    """
+    found = await repository.organization(session, organization_id)
+    if found is None:
+        raise NotFound(f"There is no organization {organization_id}.")
+    return found
+
+
+async def list_organizations(session: TenantSession, limit: int, after: UUID | None) -> Sequence[Organization]:
+    """The caller's organizations, by id."""
+    return await repository.organizations(session, limit, after)
+
+
+async def list_members(session: TenantSession, organization_id: UUID) -> Sequence[OrganizationMember]:
+    """Everybody of an organization, oldest first."""
+    return await repository.members(session, organization_id)
+
+
+async def add_member(session: TenantSession, organization_id: UUID, user_id: UUID, role: str) -> OrganizationMember:
+    """Add a person who has signed up.
+
+    Raises:
+        NameTaken: the person is a member already.
+        NotFound: nobody has this id.
+    """
+    member = OrganizationMember(id=new_id(), organization_id=organization_id, user_id=user_id, role=role)
+    try:
+        await repository.add(session, member)
+    except IntegrityError as error:
+        if "organization_members_user_id_fkey" in str(error.orig):
+            raise NotFound(f"Nobody with the id {user_id} has signed up.", field="user_id") from None
+        raise NameTaken("This person is a member already. Change the role instead.", field="user_id") from None
+    return member
+
+
+async def change_role(session: TenantSession, organization_id: UUID, user_id: UUID, role: str) -> None:
+    """Give a member another role.
+
+    Raises:
+        NotFound: no such member that the caller may change.
+        Conflict: it is the last owner.
+    """
+    try:
+        changed = await repository.set_role(session, organization_id, user_id, role)
+    except IntegrityError:
+        raise Conflict("This is the last owner. Make another member an owner first.", field="role") from None
+    if not changed:
+        raise NotFound(f"There is no member {user_id} that you may change.")
+
+
+async def remove_member(session: TenantSession, organization_id: UUID, user_id: UUID) -> None:
+    """Remove a member, or leave.
+
+    Raises:
+        NotFound: no such member that the caller may remove.
+        Conflict: it is the last owner.
+    """
+    try:
+        removed = await repository.remove_member(session, organization_id, user_id)
+    except IntegrityError:
+        raise Conflict("This is the last owner. Make another member an owner first.") from None
+    if not removed:
+        raise NotFound(f"There is no member {user_id} that you may remove.")
+
+
+async def create_key(session: TenantSession, organization_id: UUID, new: NewKey) -> tuple[ApiKeyRow, str]:
+    """Make an API key; returns its row and the key itself, for the only time.
+
+    Raises:
+        InvalidInput: a scope that doesn't exist, or that the calling key doesn't have itself.
+    """
+    _check_scopes(session.principal, new.scopes)
+    key = make_key()
+    row = ApiKeyRow(
+        id=new_id(),
+        organization_id=organization_id,
+        name=new.name,
+        prefix=key[:SHOWN],
+        key_hash=hash_of(key),
+        scopes=new.scopes,
+        expires_at=new.expires_at,
+        created_by=actor_id(session.principal),
+    )
+    await repository.add(session, row)
+    await audit(session, organization_id, "key.created", "api_keys", row.id)
+    return row, key
+
+
+async def revoke_key(session: TenantSession, key_id: UUID) -> ApiKeyRow:
+    """Revoke a key, from the next request on.
+
+    Raises:
+        NotFound: there is none of this id for the caller.
+    """
+    row = await repository.key(session, key_id)
+    if row is None:
+        raise NotFound(f"There is no API key {key_id}.")
+    if row.revoked_at is None:
+        row.revoked_at = datetime.now(UTC)
+        await audit(session, row.organization_id, "key.revoked", "api_keys", key_id)
+    return row
+
+
+async def list_keys(session: TenantSession, limit: int, after: UUID | None) -> Sequence[ApiKeyRow]:
+    """Keys by id."""
+    return await repository.keys(session, limit, after)
+
+
+async def store_credential(
+    session: TenantSession, organization_id: UUID, new: NewCredential, vault: Vault
+) -> Credential:
+    """Encrypt and store a provider's key.
+
+    Raises:
+        NameTaken: the name is in use.
+    """
+    row_id = new_id()
+    row = Credential(
+        id=row_id,
+        organization_id=organization_id,
+        name=new.name,
+        provider=new.provider,
+        ciphertext=vault.seal(new.secret, organization_id, row_id),
+        hint=new.secret[-4:] if len(new.secret) >= 16 else "",
+        created_by=actor_id(session.principal),
+    )
+    try:
+        await repository.add(session, row)
+    except IntegrityError:
+        raise NameTaken(f"There is a credential named {new.name!r} already.", field="name") from None
+    await audit(session, organization_id, "credential.stored", "credentials", row_id)
+    return row
+
+
+async def list_credentials(session: TenantSession, limit: int, after: UUID | None) -> Sequence[Credential]:
+    """Credentials by id, without their ciphertexts."""
+    return await repository.credentials(session, limit, after)
+
+
+async def open_credential(
+    session: TenantSession, organization_id: UUID, credential_id: UUID, vault: Vault
+) -> SecretStr:
+    """A stored key in the clear, for the provider that it belongs to.
+
+    Raises:
+        NotFound: the credential was deleted.
+    """
+    blob = await repository.ciphertext(session, credential_id)
+    if blob is None:
+        raise NotFound(f"The agent's credential {credential_id} no longer exists. Choose another.")
+    return SecretStr(vault.open(blob, organization_id, credential_id))
+
+
+async def delete_credential(session: TenantSession, credential_id: UUID) -> None:
+    """Remove a credential.
+
+    Raises:
+        NotFound: there is none of this id for the caller.
+    """
+    if not await repository.delete_credential(session, credential_id):
+        raise NotFound(f"There is no credential {credential_id}.")
+
+
+async def audit(
+    session: TenantSession, organization_id: UUID, action: str, object_type: str, object_id: UUID | None
+) -> None:
+    """Record what was done, in the same transaction."""
+    principal = session.principal
+    actor = principal.key_id if isinstance(principal, ApiKey) else actor_id(principal)
+    await repository.add(
+        session,
+        AuditLog(
+            id=new_id(),
+            organization_id=organization_id,
+            actor_kind=principal.kind,
+            actor_id=actor,
+            action=action,
+            object_type=object_type,
+            object_id=object_id,
+        ),
+    )
+
+
+def _check_scopes(caller: Principal, wanted: list[str]) -> None:
+    unknown = sorted(set(wanted) - {*SCOPES, "*"})
+    if unknown:
+        raise InvalidInput(f"Unknown scope {unknown[0]!r}. Scopes are: *, {', '.join(SCOPES)}.", field="scopes")
+    if isinstance(caller, ApiKey) and "*" not in caller.scopes:
+        beyond = sorted(set(wanted) - caller.scopes)
+        if beyond:
+            raise InvalidInput(f"This key can't give away {beyond[0]!r}: it doesn't have it itself.", field="scopes")

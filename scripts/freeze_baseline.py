@@ -1,4 +1,4 @@
-"""Write the baseline's SQL anew from the declared models. Before the first release only: later changes are revisions."""
+"""Write the baseline's SQL from the declared models. Not after the first release: later changes are revisions."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from trunkline.runtime.agent import AgentRuntime
 from trunkline.runtime.definition import DRAFT_VERSION, AgentDefinition, HistoryMessage, TurnInput
 from trunkline.runtime.events import Finished, RuntimeEvent, TextDelta
-from trunkline.runtime.providers import Provider, ProviderRegistry
+from trunkline.runtime.providers import Provider, ProviderRegistry, standard_providers
 
 __all__ = [
     "DRAFT_VERSION",
@@ -16,4 +16,5 @@ __all__ = [
     "RuntimeEvent",
     "TextDelta",
     "TurnInput",
+    "standard_providers",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -28,11 +28,15 @@ class AgentRuntime:
         self._graphs: OrderedDict[tuple[UUID, int], AgentGraph] = OrderedDict()
         self._is_warm = False
 
-    async def warm(self) -> None:
-        """Load LangGraph and the providers in a thread (about two seconds of CPU), while the port already answers."""
+    async def warm(self, start: Collection[str] = ()) -> None:
+        """Load LangGraph and the providers in a thread (about two seconds of CPU), while the port already answers.
+
+        `start` names providers whose models are started too, so that no first turn waits for them: `{"local"}`.
+        """
         await asyncio.to_thread(_load_libraries)
         await asyncio.to_thread(self._providers.load_all)
         self._is_warm = True
+        await self._providers.start(start)
 
     async def close(self) -> None:
         """Close the providers. Turns that still run fail."""

@@ -169,8 +169,8 @@ async def _ask_model(
         raise
     except TimeoutError:
         raise ProviderFailed(_timeout_sentence(definition, answer)) from None
-    except Exception as error:
-        raise provider.explain(definition, error) from error
+    except Exception as error:  # noqa: BLE001  a provider's libraries raise anything; each becomes a sentence
+        raise provider.explain(definition, error, context.api_key) from None  # its text may hold a secret
     return _finish(definition, messages, context, answer)
 
 

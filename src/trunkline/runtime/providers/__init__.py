@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
@@ -13,9 +14,21 @@ from trunkline.runtime.definition import AgentDefinition
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from trunkline.settings import Settings
+
+_log = logging.getLogger(__name__)
+
 
 class Provider(Protocol):
     """Makes chat models of one kind, and explains their failures."""
+
+    async def start(self) -> None:
+        """Start what a first turn would have to wait for.
+
+        Raises:
+            ProviderFailed: it is not installed, or cannot be started.
+        """
+        ...
 
     async def chat_model(self, definition: AgentDefinition, api_key: SecretStr | None) -> BaseChatModel:
         """A model ready to stream one answer.
@@ -25,8 +38,8 @@ class Provider(Protocol):
         """
         ...
 
-    def explain(self, definition: AgentDefinition, error: Exception) -> ProviderFailed:
-        """One bounded sentence about `error`, without any secret."""
+    def explain(self, definition: AgentDefinition, error: Exception, api_key: SecretStr | None) -> ProviderFailed:
+        """One bounded sentence about `error`, without any secret; `api_key` is the one given to `chat_model`."""
         ...
 
     async def close(self) -> None:
@@ -47,14 +60,21 @@ class ProviderRegistry:
         Raises:
             ProviderFailed: there is no provider of that name; another one is never taken instead.
         """
-        name = definition.provider
-        if name not in self._factories:
+        if definition.provider not in self._factories:
             known = ", ".join(sorted(self._factories))
             raise ProviderFailed(
-                f"Agent '{definition.name}' uses the provider '{name[:60]}', which this server does not know. "
-                f"Choose one of: {known}."
+                f"Agent '{definition.name}' uses the provider '{definition.provider[:60]}', which this server does "
+                f"not know. Choose one of: {known}."
             )
-        return self._load(name)
+        return self._load(definition.provider)
+
+    async def start(self, names: Collection[str]) -> None:
+        """Start these providers. One that cannot start tells its reason in the log, and again to each turn."""
+        for name in names:
+            try:
+                await self._load(name).start()
+            except ProviderFailed as failure:
+                _log.warning("%s", failure.detail)
 
     def load_all(self) -> None:
         """Import and make every provider now, so that no first turn waits for it."""
@@ -72,3 +92,29 @@ class ProviderRegistry:
         if provider is None:
             provider = self._providers.setdefault(name, self._factories[name]())
         return provider
+
+
+def standard_providers(settings: Settings) -> ProviderRegistry:
+    """The providers of this release: `local`, `openai` and `scripted`."""
+
+    def local() -> Provider:
+        from trunkline.runtime.providers.local import LocalProvider  # noqa: PLC0415  loads LangChain
+
+        return LocalProvider()
+
+    def openai() -> Provider:
+        from trunkline.outgoing import OutgoingPolicy  # noqa: PLC0415  loads httpx2
+        from trunkline.runtime.providers.openai import OpenAIProvider  # noqa: PLC0415  loads LangChain
+
+        return OpenAIProvider(
+            base_url=settings.models.openai_base_url,
+            api_key=settings.models.openai_api_key,
+            policy=OutgoingPolicy(allow=settings.outgoing.allowed()),
+        )
+
+    def scripted() -> Provider:
+        from trunkline.runtime.providers.scripted import ScriptedProvider  # noqa: PLC0415  loads LangChain
+
+        return ScriptedProvider()
+
+    return ProviderRegistry({"local": local, "openai": openai, "scripted": scripted})

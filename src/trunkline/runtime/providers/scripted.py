@@ -135,6 +135,9 @@ def _last_chunk(messages: Sequence[BaseMessage], output_tokens: int) -> ChatGene
 class ScriptedProvider:
     """Scripts by the name of the model. Needs no key."""
 
+    async def start(self) -> None:
+        """There is nothing to start."""
+
     async def chat_model(self, definition: AgentDefinition, api_key: SecretStr | None) -> BaseChatModel:  # noqa: ARG002  the protocol's parameter; a script needs no key
         """The model that plays `definition.model`.
 
@@ -150,7 +153,7 @@ class ScriptedProvider:
             )
         return ScriptedChatModel(script=script)
 
-    def explain(self, definition: AgentDefinition, error: Exception) -> ProviderFailed:
+    def explain(self, definition: AgentDefinition, error: Exception, api_key: SecretStr | None) -> ProviderFailed:  # noqa: ARG002  as above
         """The script's own sentence."""
         return ProviderFailed(f"Agent '{definition.name}' got no whole answer. {error}")
 

@@ -37,6 +37,17 @@ class TrunklineError(Exception):
         self.field = field
         self.retry_after_s = retry_after_s
 
+    def problem(self) -> dict[str, str | int]:
+        """The error as a problem document (RFC 9457)."""
+        body: dict[str, str | int] = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        return body if self.field is None else {**body, "field": self.field}
+
 
 class SetupError(TrunklineError):
     """The machine or the configuration must be mended before Trunkline can run."""

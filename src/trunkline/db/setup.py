@@ -93,11 +93,15 @@ def _make_login(connection: psycopg.Connection, login: str, password: str) -> No
         exists = connection.execute("select 1 from pg_catalog.pg_roles where rolname = %s", (login,)).fetchone()
         verb = sql.SQL("alter role" if exists else "create role")
         connection.execute(sql.SQL("{} {} login noinherit password {}").format(verb, name, sql.Literal(verifier)))
+        # Since 16 a membership keeps its own word on inheritance, also one that an older server or a hand has granted.
+        inherit = sql.SQL(" with inherit false" if connection.info.server_version >= 160_000 else "")
         for role in ROLES:
-            connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), name))
+            connection.execute(sql.SQL("grant {} to {}{}").format(sql.Identifier(role), name, inherit))
         connection.execute(sql.SQL("grant usage on schema trunkline, app to {}").format(name))
-        connection.execute(sql.SQL("grant execute on function app.authenticate_key(bytea) to {}").format(name))
+        for call in ("app.authenticate_key(bytea)", "app.fail_expired_turns()"):
+            connection.execute(sql.SQL("grant execute on function {} to {}").format(sql.SQL(call), name))
         connection.execute(sql.SQL("grant select on trunkline.alembic_version to {}").format(name))
-        connection.execute(sql.SQL("alter role {} set search_path = public, extensions").format(name))
+        # pg_temp last: left out it comes first, and a temporary table would stand in for one of ours.
+        connection.execute(sql.SQL("alter role {} set search_path = public, extensions, pg_temp").format(name))
     except psycopg.errors.InsufficientPrivilege as error:
         raise SetupError(f"The owner may not make the login role {login}: {first_line(error)}.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -14,7 +13,7 @@ from trunkline.db.principals import ApiKey, Principal, Service
 from trunkline.db.tenant import Database
 from trunkline.errors import InvalidInput
 from trunkline.runtime.live import LiveTurn
-from trunkline.runtime.stream import Resume, stream_live, stream_stored, with_heartbeat
+from trunkline.runtime.stream import Resume, follow, outcome_of, stream_live, stream_stored, with_heartbeat
 from trunkline.runtime.turns import Turns
 from trunkline.sessions import service
 from trunkline.sessions.schemas import NewMessage, TurnStatus, TurnView
@@ -100,11 +99,8 @@ def _acting(caller: Principal, session_id: str) -> Service:
 def _respond(
     database: Database, principal: Service, handle: str, live: LiveTurn | None, resume: Resume
 ) -> StreamingResponse:
-    events: AsyncGenerator[bytes]
-    if live is not None:
-        events = stream_live(live, resume)
-    else:
-        events = stream_stored(database, principal, handle, resume)
+    stored = stream_stored(database, principal, handle, resume)
+    events = stored if live is None else stream_live(live, resume)
     return StreamingResponse(
         with_heartbeat(events),
         media_type="text/event-stream",
@@ -114,7 +110,6 @@ def _respond(
 
 async def _await_stored(database: Database, principal: Service, handle: str, turn_id: UUID) -> TurnView:
     """The answer of a turn that runs elsewhere or ended before."""
-    async for _ in stream_stored(database, principal, handle, Resume(turn_id, begun=True)):
+    async for _ in follow(database, principal, handle, turn_id):
         pass
-    async with database.tenant(principal) as session:
-        return await service.outcome(session, handle, turn_id)
+    return await outcome_of(database, principal, handle, turn_id)

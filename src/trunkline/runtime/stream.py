@@ -21,6 +21,7 @@ from trunkline.db.tenant import Database
 from trunkline.errors import ProviderFailed, TrunklineError
 from trunkline.runtime.live import LiveTurn
 from trunkline.sessions import repository, service
+from trunkline.sessions.schemas import TurnView
 
 POLL_S = 0.25
 """How often a turn that runs elsewhere is looked at, in seconds."""
@@ -86,23 +87,50 @@ async def stream_stored(database: Database, principal: Service, handle: str, res
         async with database.tenant(principal) as session:
             message = await service.user_message(session, handle, turn)
         yield _opening(turn, handle, message)
+    try:
+        async for piece in follow(database, principal, handle, turn, offset):
+            offset += len(piece)
+            yield encode(f"{turn}:{offset}", "delta", {"text": piece})
+        outcome = await outcome_of(database, principal, handle, turn)
+        if outcome.message is not None and (rest := outcome.message.content[offset:]):
+            yield encode(f"{turn}:{offset + len(rest)}", "delta", {"text": rest})
+        yield encode(f"{turn}:done", "done", outcome)
+    except TrunklineError as error:
+        yield encode(f"{turn}:error", "error", error.problem())
+
+
+async def follow(
+    database: Database, principal: Service, handle: str, turn: UUID, offset: int = 0
+) -> AsyncGenerator[str]:
+    """What is said behind `offset` of a turn that runs elsewhere, until it has ended.
+
+    Raises:
+        ProviderFailed: the turn failed, or its server died.
+    """
     while True:
-        seen = await _look(database, principal, handle, turn, offset)
-        if seen.status in ("complete", "cancelled"):
-            break
-        if seen.status == "failed" or seen.expired:
-            error = ProviderFailed(seen.error or "The server that ran this turn stopped. Send the message again.")
-            yield encode(f"{turn}:error", "error", error.problem())
+        async with database.tenant(principal) as session:
+            values = {"turn_id": turn, "handle": handle, "offset": offset}
+            row = (await session.execute(repository.WATCH_TURN, values)).one_or_none()
+        if row is None:
+            raise service.UnknownTurn(f"The session has no turn {turn}.")
+        if row.status in ("complete", "cancelled"):
             return
-        if seen.piece:
-            offset += len(seen.piece)
-            yield encode(f"{turn}:{offset}", "delta", {"text": seen.piece})
+        if row.status == "failed" or row.expired:
+            raise ProviderFailed(row.error or service.TURN_DIED)
+        if row.piece:
+            offset += len(row.piece)
+            yield row.piece
         await asyncio.sleep(POLL_S)
+
+
+async def outcome_of(database: Database, principal: Service, handle: str, turn: UUID) -> TurnView:
+    """The end of a turn.
+
+    Raises:
+        TrunklineError: as `sessions.service.outcome`.
+    """
     async with database.tenant(principal) as session:
-        outcome = await service.outcome(session, handle, turn)
-    if outcome.message is not None and (rest := outcome.message.content[offset:]):
-        yield encode(f"{turn}:{offset + len(rest)}", "delta", {"text": rest})
-    yield encode(f"{turn}:done", "done", outcome)
+        return await service.outcome(session, handle, turn)
 
 
 async def with_heartbeat(events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
@@ -131,12 +159,3 @@ async def with_heartbeat(events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]
 def _opening(turn_id: UUID, handle: str, message: BaseModel) -> bytes:
     data = {"turn_id": turn_id, "session_id": handle, "user_message": message}
     return encode(f"{turn_id}:0", "turn", data)
-
-
-async def _look(database: Database, principal: Service, handle: str, turn: UUID, offset: int) -> Any:
-    async with database.tenant(principal) as session:
-        values = {"turn_id": turn, "handle": handle, "offset": offset}
-        row = (await session.execute(repository.WATCH_TURN, values)).one_or_none()
-    if row is None:
-        raise service.UnknownTurn(f"The session has no turn {turn}.")
-    return row

@@ -125,7 +125,7 @@ class Turns:
             outcome = await self._stop(live, principal, admission, settings)
         except TrunklineError as error:
             outcome = await self._fail(principal, admission, error)
-        except Exception:
+        except Exception:  # noqa: BLE001  whatever it was, the turn must end and be said to have failed
             _log.exception("turn %s failed", live.turn_id)
             outcome = await self._fail(principal, admission, TrunklineError("The turn failed. Send the message again."))
         finally:
@@ -255,8 +255,7 @@ class Turns:
         while True:
             try:
                 async with self._database.tenant(principal) as session:
-                    result = await session.execute(statement, values)
-                    return result.one_or_none() if result.returns_rows else None
+                    return (await session.execute(statement, values)).one_or_none()
             except DatabaseUnavailable:
                 if asyncio.get_running_loop().time() > deadline:
                     raise

@@ -26,8 +26,11 @@ from trunkline.db.access import (
     SESSION_OF_CLAIM,
     Allow,
     claimed,
+    claimed_into_session,
     claimed_within_session,
+    claimed_within_turn,
     member,
+    under,
 )
 from trunkline.db.base import Base, Created, Tenant, belongs_to, parent_key
 
@@ -159,7 +162,12 @@ class AgentTurn(Tenant, Base):
             "info": {
                 "access": (
                     Allow(AUTHENTICATED, ("select",), member()),
-                    Allow(SERVICE, ("select", "insert", "update"), claimed_within_session()),
+                    Allow(
+                        SERVICE,
+                        ("select", "insert", "update"),
+                        claimed_within_session(),
+                        check=claimed_into_session("agent_turns.session_id"),
+                    ),
                 )
             }
         },
@@ -216,8 +224,17 @@ class AgentMessage(Tenant, Created, Base):
                         ),
                     ),
                     Allow(AUTHENTICATED, ("select",), member()),
-                    Allow(AUTHENTICATED, ("insert",), member("member")),
-                    Allow(SERVICE, ("select", "insert"), claimed_within_session()),
+                    Allow(
+                        AUTHENTICATED,
+                        ("insert",),
+                        f"{member('member')} and {under('agent_sessions', 'agent_messages.session_id')}",
+                    ),
+                    Allow(
+                        SERVICE,
+                        ("select", "insert"),
+                        claimed_within_session(),
+                        check=claimed_into_session("agent_messages.session_id"),
+                    ),
                 )
             }
         },
@@ -247,7 +264,15 @@ class TurnState(Tenant, Base):
         UniqueConstraint("organization_id", "turn_id"),
         {
             "schema": "trunkline_runtime",
-            "info": {"access": (Allow(SERVICE, ("select", "insert", "update", "delete"), claimed()),)},
+            "info": {
+                "access": (
+                    Allow(
+                        SERVICE,
+                        ("select", "insert", "update", "delete"),
+                        claimed_within_turn("turn_states.turn_id"),
+                    ),
+                )
+            },
         },
     )
 

@@ -1,0 +1,276 @@
+"""Queries of sessions, messages and turns. A turn costs the same at its first message and at its thousandth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import CursorResult, Select, func, select, text, update
+from sqlalchemy.orm import load_only
+
+from trunkline.db.tenant import TenantSession
+from trunkline.sessions.models import AgentMessage, AgentSession, AgentTurn
+
+_SESSION_FACE = load_only(
+    AgentSession.id,
+    AgentSession.organization_id,
+    AgentSession.session_id,
+    AgentSession.agent_id,
+    AgentSession.website_domain,
+    AgentSession.channel,
+    AgentSession.message_count,
+    AgentSession.status,
+    AgentSession.started_at,
+    AgentSession.last_activity_at,
+    AgentSession.ended_at,
+    raiseload=True,
+)
+_MESSAGE_FACE = load_only(
+    AgentMessage.id,
+    AgentMessage.turn_id,
+    AgentMessage.role,
+    AgentMessage.content,
+    AgentMessage.status,
+    AgentMessage.tokens_used,
+    AgentMessage.latency_ms,
+    AgentMessage.model_used,
+    AgentMessage.citations,
+    AgentMessage.created_at,
+    raiseload=True,
+)
+
+Values = Mapping[str, Any]
+
+
+async def add_session(session: TenantSession, values: Values) -> bool:
+    """Insert a session; False where the client_reference names one already."""
+    columns = ", ".join(values)
+    marks = ", ".join(f":{name}" for name in values)
+    statement = text(f"insert into agent_sessions ({columns}) values ({marks}) on conflict do nothing")
+    result = cast("CursorResult[Any]", await session.execute(statement, values))
+    return result.rowcount == 1
+
+
+async def find_session(session: TenantSession, handle: str) -> AgentSession | None:
+    """A session by its public handle: what a visitor may see of it."""
+    return await _one(session, _by_handle(handle).options(_SESSION_FACE))
+
+
+async def find_whole_session(session: TenantSession, handle: str) -> AgentSession | None:
+    """A session by its public handle, every column."""
+    return await _one(session, _by_handle(handle))
+
+
+async def session_by_reference(session: TenantSession, values: Values) -> AgentSession | None:
+    """A session by the caller's own name for it, on the same agent, channel and website."""
+    query = select(AgentSession).where(
+        AgentSession.organization_id == values["organization_id"],
+        AgentSession.agent_id == values["agent_id"],
+        AgentSession.channel == values["channel"],
+        AgentSession.website_domain.is_not_distinct_from(values["website_domain"]),
+        AgentSession.client_reference == values["client_reference"],
+    )
+    return await _one(session, query)
+
+
+async def page_of_sessions(
+    session: TenantSession, limit: int, after: UUID | None, agent_id: UUID | None
+) -> Sequence[AgentSession]:
+    """Sessions by id, newest first."""
+    query = select(AgentSession).order_by(AgentSession.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(AgentSession.id < after)
+    if agent_id is not None:
+        query = query.where(AgentSession.agent_id == agent_id)
+    return (await session.execute(query)).scalars().all()
+
+
+async def end_session(session: TenantSession, handle: str, status: str) -> None:
+    """Close a session that is open; a closed one stays as it is."""
+    await session.execute(
+        update(AgentSession)
+        .where(AgentSession.session_id == handle, AgentSession.status == "active")
+        .values(status=status, ended_at=func.now())
+    )
+
+
+async def running_turn(session: TenantSession, session_row: UUID) -> UUID | None:
+    """The turn that is being answered."""
+    query = select(AgentTurn.id).where(
+        AgentTurn.session_id == session_row, AgentTurn.status.in_(("running", "waiting"))
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def page_of_messages(
+    session: TenantSession, session_row: UUID, limit: int, after: UUID | None
+) -> Sequence[AgentMessage]:
+    """Messages of a session, oldest first, from behind one of them."""
+    query = select(AgentMessage).options(_MESSAGE_FACE).where(AgentMessage.session_id == session_row)
+    if after is not None:
+        behind = select(AgentMessage.sequence).where(AgentMessage.id == after).scalar_subquery()
+        query = query.where(AgentMessage.sequence > behind)
+    return (await session.execute(query.order_by(AgentMessage.sequence).limit(limit))).scalars().all()
+
+
+LOCK_FOR_TURN = text("""
+select s.id, s.organization_id, s.agent_id, s.agent_version_id, s.status, s.message_count,
+  extract(epoch from now() - s.started_at) as age_s, extract(epoch from now() - s.last_activity_at) as idle_s,
+  s.user_id, a.is_active,
+  same.id as turn_id, same.status as turn_status, same.attempt, asked.content as asked,
+  busy.id as busy_id, extract(epoch from busy.lease_until - now()) as busy_s
+from agent_sessions s
+join agents a on a.id = s.agent_id
+left join agent_turns same on same.session_id = s.id and same.idempotency_key = :key
+left join agent_messages asked on asked.turn_id = same.id and asked.role = 'user'
+left join agent_turns busy on busy.session_id = s.id and busy.status in ('running', 'waiting')
+where s.session_id = :handle
+for update of s
+""")
+"""The session, locked, with the turn of the same idempotency key and the one that runs: all that admission asks."""
+
+BEGIN_TURN = text("""
+with turn as (
+  insert into agent_turns (id, organization_id, session_id, idempotency_key, status, lease_until)
+  values (:turn_id, :organization_id, :session_row, :key, 'running', now() + make_interval(secs => :lease_s))),
+message as (
+  insert into agent_messages (id, organization_id, session_id, turn_id, role, content)
+  values (:message_id, :organization_id, :session_row, :turn_id, 'user', :content)
+  returning created_at),
+touched as (
+  update agent_sessions set message_count = message_count + 1, last_activity_at = now() where id = :session_row)
+select message.created_at, (
+  select coalesce(json_agg(json_build_array(recent.role, recent.content) order by recent.sequence), '[]')
+  from (select role, content, sequence from agent_messages
+        where session_id = :session_row and role in ('user', 'assistant') and status <> 'failed'
+        order by sequence desc limit :window) recent) as history
+from message
+""")
+"""The turn, the user's message and the session's counters; returns the conversation before it."""
+
+RETRY_TURN = text("""
+with turn as (
+  update agent_turns set status = 'running', attempt = attempt + 1, partial_text = '', answer_offset = 0, error = null,
+    ended_at = null, lease_until = now() + make_interval(secs => :lease_s)
+  where id = :turn_id),
+touched as (update agent_sessions set last_activity_at = now() where id = :session_row)
+select message.created_at, message.id as message_id, (
+  select coalesce(json_agg(json_build_array(recent.role, recent.content) order by recent.sequence), '[]')
+  from (select m.role, m.content, m.sequence from agent_messages m
+        where m.session_id = :session_row and m.sequence < message.sequence
+          and m.role in ('user', 'assistant') and m.status <> 'failed'
+        order by m.sequence desc limit :window) recent) as history
+from agent_messages message where message.turn_id = :turn_id and message.role = 'user'
+""")
+"""A failed turn once more: its message stands already."""
+
+EXPIRE_TURN = text("""
+update agent_turns set status = 'failed', ended_at = now(), lease_until = null, error = :error
+where id = :turn_id and status = 'running' and lease_until < now()
+""")
+
+EXTEND_TURN = text("""
+update agent_turns set partial_text = partial_text || :piece, answer_offset = :length,
+  lease_until = now() + make_interval(secs => :lease_s)
+where id = :turn_id and status = 'running' and attempt = :attempt
+returning id
+""")
+"""Keeps the lease and what was said so far; no row means that the turn was cancelled, failed or taken over."""
+
+_ANSWER = """
+with turn as (
+  update agent_turns set status = :turn_status, ended_at = now(), lease_until = null,
+    partial_text = '', answer_offset = char_length(:content)
+  where id = :turn_id and status = 'running' and attempt = :attempt
+  returning id, organization_id, session_id),
+message as (
+  insert into agent_messages
+    (id, organization_id, session_id, turn_id, role, content, tokens_used, latency_ms, model_used, status)
+  select :message_id, organization_id, session_id, id, 'assistant', :content, :output_tokens, :latency_ms, :model,
+    :status
+  from turn where char_length(:content) > 0
+  returning id, organization_id, session_id, created_at),
+touched as (
+  update agent_sessions s set message_count = s.message_count + (select count(*) from message)::integer,
+    last_activity_at = now(), conversation_history = cast(:window as jsonb)
+  from turn where s.id = turn.session_id)
+"""
+
+COMPLETE_TURN = text(
+    _ANSWER
+    + """,
+metered as (
+  insert into usage_logs (id, organization_id, agent_id, session_id, message_id, user_id, kind, provider, model,
+    tokens_used, input_tokens, output_tokens, latency_ms)
+  select :usage_id, organization_id, :agent_id, session_id, id, :user_id, 'llm', :provider, :model,
+    :input_tokens + :output_tokens, :input_tokens, :output_tokens, :latency_ms
+  from message)
+select turn.id, message.created_at from turn left join message on true
+"""
+)
+"""The answer, its usage, the window and the counters in one statement; no row: the turn is no longer ours."""
+
+CANCEL_TURN = text(_ANSWER + "select turn.id, message.created_at from turn left join message on true")
+"""As `COMPLETE_TURN`, for the part that was said when the turn was stopped."""
+
+CANCEL_ELSEWHERE = text("""
+with turn as (
+  update agent_turns t set status = 'cancelled', ended_at = now(), lease_until = null
+  where t.id = :turn_id and t.status in ('running', 'waiting')
+  returning t.id, t.organization_id, t.session_id, t.partial_text),
+message as (
+  insert into agent_messages (id, organization_id, session_id, turn_id, role, content, status)
+  select :message_id, organization_id, session_id, id, 'assistant', partial_text, 'interrupted'
+  from turn where partial_text <> ''
+  returning session_id),
+touched as (
+  update agent_sessions s set message_count = s.message_count + 1, last_activity_at = now()
+  from message where s.id = message.session_id)
+select id from turn
+""")
+"""Stops a turn that another server runs: that one finds its row taken and falls silent."""
+
+FAIL_TURN = text("""
+update agent_turns set status = 'failed', ended_at = now(), lease_until = null, error = :error
+where id = :turn_id and status = 'running' and attempt = :attempt
+returning id
+""")
+
+WATCH_TURN = text("""
+select t.status, t.error, substr(t.partial_text, :offset + 1) as piece, t.answer_offset,
+  t.lease_until < now() as expired
+from agent_turns t join agent_sessions s on s.id = t.session_id
+where t.id = :turn_id and s.session_id = :handle
+""")
+"""How a turn stands and what was said behind an offset: for streams that follow it from elsewhere."""
+
+TURN_OUTCOME = text("""
+select t.id as turn_id, t.status as turn_status, s.session_id as handle, t.error,
+  m.id, m.role, m.content, m.status, m.tokens_used, m.latency_ms, m.model_used, m.citations, m.created_at,
+  u.input_tokens, u.output_tokens
+from agent_turns t
+join agent_sessions s on s.id = t.session_id
+left join agent_messages m on m.turn_id = t.id and m.role = 'assistant'
+left join usage_logs u on u.message_id = m.id and u.kind = 'llm'
+where t.id = :turn_id and s.session_id = :handle
+""")
+"""A turn that ended, with its answer."""
+
+FAIL_EXPIRED = text("select app.fail_expired_turns()")
+"""For all organizations at once: it tells nothing but how many there were."""
+
+USER_MESSAGE = text("""
+select m.id, m.turn_id, m.role, m.content, m.status, m.tokens_used, m.latency_ms, m.model_used, m.citations,
+  m.created_at
+from agent_messages m join agent_sessions s on s.id = m.session_id
+where m.turn_id = :turn_id and m.role = 'user' and s.session_id = :handle
+""")
+
+
+def _by_handle(handle: str) -> Select[AgentSession]:
+    return select(AgentSession).where(AgentSession.session_id == handle)
+
+
+async def _one(session: TenantSession, query: Select[AgentSession]) -> AgentSession | None:
+    return (await session.execute(query)).scalar_one_or_none()

@@ -1,0 +1,436 @@
+"""SessionService: sessions isolated by organization, agent, website and channel, and the two ends of a turn.
+
+SessionBusy, SessionEnded, KeyReused ⊂ Conflict; UnknownSession, UnknownTurn ⊂ NotFound
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+from uuid import UUID
+
+from trunkline.agents import service as agents
+from trunkline.agents.models import Agent
+from trunkline.agents.settings import AgentSettings
+from trunkline.agents.websites import website
+from trunkline.db.base import new_id
+from trunkline.db.principals import ApiKey, Member, Principal, Service, Visitor
+from trunkline.db.tenant import Database, TenantSession
+from trunkline.errors import Conflict, InvalidInput, NotAllowed, NotFound, TooMany
+from trunkline.sessions import repository
+from trunkline.sessions.models import AgentMessage, AgentSession
+from trunkline.sessions.schemas import MessageView, NewSession, TurnStatus, TurnView, UsageView
+
+LEASE_S = 15.0
+"""How long a turn is its server's without a sign of life, in seconds."""
+
+TURN_DIED = "The server that ran this turn stopped. Send the message again."
+
+RENEWAL_S = 86_400
+"""How long after its end a visitor's token still gets a fresh one for the same open session, in seconds."""
+
+WINDOW_BYTES = 1024
+"""Most text in `conversation_history`. It is rewritten with each turn, so its size is what a turn costs; the model is
+given the messages themselves, up to the agent's `history_max_messages` and `history_max_tokens`."""
+
+_CHARACTERS_PER_TOKEN = 4
+
+
+Said = tuple[Literal["user", "assistant"], str]
+"""Who said what."""
+
+
+class UnknownSession(NotFound):
+    """There is no such session for the caller."""
+
+    code: ClassVar[str] = "unknown_session"
+
+
+class UnknownTurn(NotFound):
+    """There is no such turn in the session."""
+
+    code: ClassVar[str] = "unknown_turn"
+
+
+class SessionBusy(Conflict):
+    """A turn is being answered."""
+
+    code: ClassVar[str] = "session_busy"
+
+
+class SessionEnded(Conflict):
+    """The session is over."""
+
+    code: ClassVar[str] = "session_ended"
+
+
+class KeyReused(Conflict):
+    """The idempotency key belongs to another message."""
+
+    code: ClassVar[str] = "idempotency_key_reused"
+
+
+class SessionFull(TooMany):
+    """The session has as many messages as the agent allows."""
+
+    code: ClassVar[str] = "max_messages_per_session"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A session that was made or found, and its agent's public columns."""
+
+    row: AgentSession
+    agent: Agent
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A turn that may run, with all that the runtime needs; or one that ran before (`settings` is then None)."""
+
+    turn_id: UUID
+    attempt: int
+    organization_id: UUID
+    handle: str
+    session_row: UUID
+    agent_id: UUID
+    user_id: UUID | None
+    content: str
+    user_message: MessageView | None = None
+    version: int = 0
+    settings: AgentSettings | None = None
+    history: tuple[Said, ...] = ()
+
+
+async def start_as_visitor(database: Database, new: NewSession, origin: str) -> Started:
+    """Start a session for whoever is on `origin`, the website that the browser attests.
+
+    Raises:
+        UnknownAgent: there is no published agent of this id.
+        WrongWebsite: the agent doesn't serve the website, or the request names another one than the browser.
+        InvalidInput: the channel isn't one of the agent's; a client_reference, which only a program may choose.
+    """
+    if new.client_reference is not None:
+        raise InvalidInput(
+            "A visitor can't choose a client_reference: it would find other visitors' sessions. Use an API key.",
+            field="client_reference",
+        )
+    if new.website_domain is not None and _website(new.website_domain) != origin:
+        raise agents.WrongWebsite(
+            f"The request says {new.website_domain!r}, the browser says {origin!r}. Leave website_domain out.",
+            field="website_domain",
+        )
+    async with database.tenant(Visitor(new.agent_id, origin)) as session:
+        agent = await agents.face(session, new.agent_id)
+    agents.check_website(agent, origin)
+    async with database.tenant(Service(agent.organization_id)) as session:
+        return await _start(session, agent, new, origin)
+
+
+async def start_as_program(database: Database, caller: ApiKey | Member, new: NewSession) -> Started:
+    """Start or find a session on behalf of somebody; the website is as the program says.
+
+    Raises:
+        UnknownAgent, WrongWebsite, InvalidInput: as for visitors.
+        NotPublished: the agent has no published version, or is switched off.
+    """
+    async with database.tenant(caller) as session:
+        agent = await agents.get(session, new.agent_id)
+        if not agent.is_published or not agent.is_active or agent.published_version_id is None:
+            raise agents.NotPublished(
+                f"Agent {agent.slug!r} is not published. Publish it: POST /v1/agents/{agent.id}/publish.",
+                field="agent_id",
+            )
+        domain = None if new.website_domain is None else _website(new.website_domain)
+        if domain is not None:
+            agents.check_website(agent, domain)
+        elif new.channel == "web":
+            raise InvalidInput("A session of channel web needs a website_domain.", field="website_domain")
+        return await _start(session, agent, new, domain)
+
+
+async def get(session: TenantSession, handle: str) -> AgentSession:
+    """A session by its public handle, as the caller may see it.
+
+    Raises:
+        UnknownSession: there is none for the caller.
+    """
+    row = await repository.find_session(session, handle)
+    if row is None:
+        raise UnknownSession("There is no such session. Start one with POST /v1/sessions.")
+    return row
+
+
+async def end(session: TenantSession, handle: str) -> AgentSession:
+    """Close a session.
+
+    Raises:
+        UnknownSession: there is none for the caller.
+        SessionBusy: a turn is being answered.
+    """
+    row = await get(session, handle)
+    if await repository.running_turn(session, row.id) is not None:
+        raise SessionBusy("The session is answering a message. Cancel the turn, or wait for it.", retry_after_s=1)
+    await repository.end_session(session, handle, "ended")
+    await session.refresh(row, ["status", "ended_at"])
+    return row
+
+
+async def page(session: TenantSession, limit: int, after: UUID | None, agent_id: UUID | None) -> Sequence[AgentSession]:
+    """Sessions, newest first."""
+    return await repository.page_of_sessions(session, limit, after, agent_id)
+
+
+async def running_turn(session: TenantSession, session_row: UUID) -> UUID | None:
+    """The turn that is being answered."""
+    return await repository.running_turn(session, session_row)
+
+
+async def messages(session: TenantSession, handle: str, limit: int, after: UUID | None) -> Sequence[AgentMessage]:
+    """Messages of a session, oldest first.
+
+    Raises:
+        UnknownSession: there is none for the caller.
+    """
+    row = await get(session, handle)
+    return await repository.page_of_messages(session, row.id, limit, after)
+
+
+def acting_for(caller: Principal, handle: str) -> Service:
+    """The principal that runs a turn: bound to one organization and one session, whatever its code does.
+
+    Raises:
+        UnknownSession: a visitor asks for a session that isn't the one of its token.
+        NotAllowed: members don't converse; their organization's keys do.
+    """
+    if isinstance(caller, Visitor):
+        if caller.session_id != handle or caller.organization_id is None:
+            raise UnknownSession("There is no such session. Start one with POST /v1/sessions.")
+        return Service(caller.organization_id, handle)
+    if isinstance(caller, Member):
+        raise NotAllowed("Members read conversations. To take part, use an API key or a visitor's token.")
+    return Service(caller.organization_id, handle)
+
+
+class VersionCache:
+    """Settings of published versions, which never change; the newest few hundred that this process met."""
+
+    def __init__(self, size: int = 256) -> None:
+        self._size = size
+        self._known: dict[UUID, tuple[int, AgentSettings]] = {}
+
+    async def get(self, session: TenantSession, version_id: UUID) -> tuple[int, AgentSettings]:
+        """The number and settings of a version that the session's row pins."""
+        known = self._known.get(version_id)
+        if known is None:
+            known = await agents.published_settings(session, version_id)
+            if len(self._known) >= self._size:
+                self._known.pop(next(iter(self._known)))
+            self._known[version_id] = known
+        return known
+
+
+async def admit(session: TenantSession, handle: str, content: str, key: str, versions: VersionCache) -> Admission:
+    """The first end of a turn: everything is checked, the user's message stands, the turn is this server's.
+
+    With a key that was used before the same turn is returned: to be followed where it runs or ended well (`settings`
+    is None), to be run once more where it failed.
+
+    Raises:
+        UnknownSession: there is none for the caller.
+        SessionBusy: another turn runs; says for how long at most.
+        SessionEnded: it was ended, or its time is over.
+        KeyReused: the key was used for another message.
+        SessionFull: the agent's max_messages_per_session is reached.
+    """
+    row = (await session.execute(repository.LOCK_FOR_TURN, {"handle": handle, "key": key})).one_or_none()
+    if row is None:
+        raise UnknownSession("There is no such session. Start one with POST /v1/sessions.")
+    if row.turn_id is not None and row.asked != content:
+        raise KeyReused("This Idempotency-Key was used for another message. Use a fresh key for each message.")
+    turn = Admission(
+        turn_id=row.turn_id or new_id(),
+        attempt=row.attempt or 0,
+        organization_id=row.organization_id,
+        handle=handle,
+        session_row=row.id,
+        agent_id=row.agent_id,
+        user_id=row.user_id,
+        content=content,
+    )
+    is_busy = row.busy_id is not None and (row.busy_s is None or row.busy_s > 0)
+    if row.turn_status in ("complete", "cancelled") or (is_busy and row.busy_id == row.turn_id):
+        return turn
+    if is_busy:
+        raise SessionBusy("The session is answering another message. Wait for it, or cancel it.", retry_after_s=1)
+    if row.busy_id is not None:
+        await session.execute(repository.EXPIRE_TURN, {"turn_id": row.busy_id, "error": TURN_DIED})
+    version, settings = await versions.get(session, _pinned(row))
+    _check_open(row, settings)
+    return await _begin(session, turn, key, version, settings)
+
+
+async def outcome(session: TenantSession, handle: str, turn_id: UUID) -> TurnView:
+    """A turn that ended well, with its answer.
+
+    Raises:
+        UnknownTurn: the session has no such turn.
+    """
+    values = {"turn_id": turn_id, "handle": handle}
+    row = (await session.execute(repository.TURN_OUTCOME, values)).one_or_none()
+    if row is None:
+        raise UnknownTurn(f"The session has no turn {turn_id}.")
+    message = None if row.id is None else MessageView.model_validate(row)
+    usage = UsageView(input_tokens=row.input_tokens, output_tokens=row.output_tokens)
+    return TurnView(turn_id=turn_id, session_id=handle, status=row.turn_status, message=message, usage=usage)
+
+
+async def turn_status(session: TenantSession, handle: str, turn_id: UUID) -> TurnStatus:
+    """How a turn stands.
+
+    Raises:
+        UnknownTurn: the session has no such turn.
+    """
+    values = {"turn_id": turn_id, "handle": handle, "offset": 0}
+    row = (await session.execute(repository.WATCH_TURN, values)).one_or_none()
+    if row is None:
+        raise UnknownTurn(f"The session has no turn {turn_id}.")
+    return TurnStatus(turn_id=turn_id, status=row.status)
+
+
+async def user_message(session: TenantSession, handle: str, turn_id: UUID) -> MessageView:
+    """The message that a turn answers.
+
+    Raises:
+        UnknownTurn: the session has no such turn.
+    """
+    values = {"turn_id": turn_id, "handle": handle}
+    row = (await session.execute(repository.USER_MESSAGE, values)).one_or_none()
+    if row is None:
+        raise UnknownTurn(f"The session has no turn {turn_id}.")
+    return MessageView.model_validate(row)
+
+
+def window(history: Sequence[Said]) -> str:
+    """The latest messages as `conversation_history` holds them: whole ones, the newest that fit in `WINDOW_BYTES`."""
+    kept: list[dict[str, str]] = []
+    room = WINDOW_BYTES
+    for role, content in reversed(history):
+        room -= len(content.encode())
+        if room < 0:
+            break
+        kept.append({"role": role, "content": content})
+    return json.dumps(kept[::-1], ensure_ascii=False)
+
+
+def fitting(history: Sequence[Said], settings: AgentSettings) -> list[Said]:
+    """The messages that the model is given: the newest within the agent's limits of messages and tokens."""
+    if settings.memory_strategy == "none":
+        return list(history[-1:])
+    room = settings.history_max_tokens * _CHARACTERS_PER_TOKEN
+    kept: list[Said] = []
+    for role, content in reversed(history[-settings.history_max_messages :]):
+        room -= len(content)
+        if room < 0 and kept:
+            break
+        kept.append((role, content))
+    return kept[::-1]
+
+
+async def _start(session: TenantSession, agent: Agent, new: NewSession, domain: str | None) -> Started:
+    if new.channel not in agent.channels:
+        raise InvalidInput(
+            f"This agent has no channel {new.channel!r}. Its channels: {', '.join(agent.channels)}.", field="channel"
+        )
+    full = await agents.get(session, agent.id)
+    handle = f"ses_{secrets.token_urlsafe(24)}"
+    values: dict[str, Any] = {
+        "id": new_id(),
+        "organization_id": agent.organization_id,
+        "session_id": handle,
+        "client_reference": new.client_reference,
+        "agent_id": agent.id,
+        "agent_version_id": full.published_version_id,
+        "website_domain": domain,
+        "channel": new.channel,
+    }
+    made = await repository.add_session(session, values)
+    if made:
+        row = await repository.find_whole_session(session, handle)
+    else:
+        row = await repository.session_by_reference(session, values)
+    if row is None:
+        raise UnknownSession("The session vanished while it was being made. Try again.")
+    return Started(row, full, made)
+
+
+def _website(value: str) -> str:
+    try:
+        return website(value)
+    except ValueError as error:
+        raise InvalidInput(str(error), field="website_domain") from None
+
+
+def _pinned(row: Any) -> UUID:
+    if row.agent_version_id is None or not row.is_active:
+        raise agents.NotPublished("The agent is switched off, or its version is gone. Start a new session later.")
+    return row.agent_version_id
+
+
+def _check_open(row: Any, settings: AgentSettings) -> None:
+    if row.status != "active":
+        raise SessionEnded(f"This session is over ({row.status}). Start a new one.")
+    limits = {
+        "idle_timeout_seconds": (row.idle_s, settings.idle_timeout_seconds),
+        "session_ttl_seconds": (row.age_s, settings.session_ttl_seconds),
+        "max_session_seconds": (row.age_s, settings.max_session_seconds),
+    }
+    for name, (spent, limit) in limits.items():
+        if spent > limit:
+            raise SessionEnded(f"This session is over: the agent's {name} of {limit} s has passed. Start a new one.")
+    if row.message_count >= settings.max_messages_per_session:
+        raise SessionFull(
+            f"This session has reached its {settings.max_messages_per_session} messages. Start a new one."
+        )
+
+
+async def _begin(session: TenantSession, turn: Admission, key: str, version: int, settings: AgentSettings) -> Admission:
+    """Write what a turn begins with, or begin a failed one anew; fills in what the runtime needs."""
+    message_id = new_id()
+    values = {
+        "turn_id": turn.turn_id,
+        "organization_id": turn.organization_id,
+        "session_row": turn.session_row,
+        "key": key,
+        "message_id": message_id,
+        "content": turn.content,
+        "lease_s": LEASE_S,
+        "window": settings.history_max_messages - 1,
+    }
+    again = turn.attempt > 0
+    statement = repository.RETRY_TURN if again else repository.BEGIN_TURN
+    done = (await session.execute(statement, values)).one()
+    message = MessageView(
+        id=done.message_id if again else message_id,
+        turn_id=turn.turn_id,
+        role="user",
+        content=turn.content,
+        status="complete",
+        tokens_used=None,
+        latency_ms=None,
+        model_used=None,
+        citations=[],
+        created_at=done.created_at,
+    )
+    return replace(
+        turn,
+        attempt=turn.attempt + 1,
+        user_message=message,
+        version=version,
+        settings=settings,
+        history=tuple((role, content) for role, content in done.history),
+    )

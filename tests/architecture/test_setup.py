@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,7 +94,7 @@ class Checkout:
         )
 
     @contextmanager
-    def setup(self, *command: str) -> Iterator[subprocess.Popen[str]]:
+    def setup(self, *command: str) -> Generator[subprocess.Popen[str]]:
         """The set-up alone, as a process of ours; ended at the end."""
         process = subprocess.Popen(
             ["sh", "scripts/setup.sh", "run", *command],

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 from sqlalchemy.types import TypeEngine
 
 from trunkline.agents.settings import AgentSettings
-from trunkline.db.access import ANON, AUTHENTICATED, SERVICE, Allow, claimed, member
+from trunkline.db.access import ANON, AUTHENTICATED, SERVICE, Allow, claimed, claimed_unbound, member, under
 from trunkline.db.base import Base, Created, Tenant, Updated, belongs_to, parent_key
 
 TEXTS = ARRAY(Text())
@@ -143,13 +143,15 @@ class Agent(Tenant, Updated, Base):
                     Allow(
                         ANON,
                         ("select",),
-                        "id = (select app.claim('agent_id')::uuid) and is_published and is_active",
+                        "id = (select app.claim('agent_id')::uuid) and is_published and is_active"
+                        " and (select app.claim('kind')) = 'visitor'",
                         columns=PUBLIC_FACE,
                     ),
                     Allow(AUTHENTICATED, ("select",), member()),
                     Allow(AUTHENTICATED, ("insert", "update"), member("member")),
                     Allow(AUTHENTICATED, ("delete",), member("admin")),
-                    Allow(SERVICE, ("select", "insert", "update", "delete"), claimed()),
+                    Allow(SERVICE, ("select",), claimed()),
+                    Allow(SERVICE, ("insert", "update", "delete"), claimed_unbound()),
                 )
             }
         },
@@ -234,6 +236,9 @@ class Agent(Tenant, Updated, Base):
     config_json: Mapped[dict[str, Any]] = setting("config_json", JSONB())
 
 
+_OF_SEEN_AGENT = under("agents", "agent_versions.agent_id")
+
+
 class AgentVersion(Tenant, Created, Base):
     """What an agent was when it was published; never changes. A session pins the one it started with."""
 
@@ -247,8 +252,9 @@ class AgentVersion(Tenant, Created, Base):
             "info": {
                 "access": (
                     Allow(AUTHENTICATED, ("select",), member()),
-                    Allow(AUTHENTICATED, ("insert",), member("member")),
-                    Allow(SERVICE, ("select", "insert"), claimed()),
+                    Allow(AUTHENTICATED, ("insert",), f"{member('member')} and {_OF_SEEN_AGENT}"),
+                    Allow(SERVICE, ("select",), claimed()),
+                    Allow(SERVICE, ("insert",), f"{claimed_unbound()} and {_OF_SEEN_AGENT}"),
                 )
             }
         },
@@ -277,7 +283,8 @@ class Tool(Tenant, Updated, Base):
                 "access": (
                     Allow(AUTHENTICATED, ("select",), member()),
                     Allow(AUTHENTICATED, ("insert", "update", "delete"), member("member")),
-                    Allow(SERVICE, ("select", "insert", "update", "delete"), claimed()),
+                    Allow(SERVICE, ("select",), claimed()),
+                    Allow(SERVICE, ("insert", "update", "delete"), claimed_unbound()),
                 )
             }
         },

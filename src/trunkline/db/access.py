@@ -80,6 +80,11 @@ def claimed(column: str = "organization_id") -> str:
     return f"{column} = (select app.organization_id())"
 
 
+def claimed_unbound(column: str = "organization_id") -> str:
+    """As `claimed`, but not for a turn: what it runs may read its organization's configuration and never change it."""
+    return f"{claimed(column)} and (select app.claim('session_id')) is null"
+
+
 SESSION_OF_CLAIM = "(select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))"
 """The uuid of the session whose handle is claimed, found under the caller's own policies; once a statement."""
 
@@ -87,3 +92,28 @@ SESSION_OF_CLAIM = "(select s.id from public.agent_sessions s where s.session_id
 def claimed_within_session(column: str = "session_id") -> str:
     """As `claimed`; a turn's own service principal also claims its session and reaches no other."""
     return f"{claimed()} and ((select app.claim('session_id')) is null or {column} = {SESSION_OF_CLAIM})"
+
+
+def claimed_into_session(column: str) -> str:
+    """As `claimed_within_session`, for rows to be written; `column` is named with its table (see `under`)."""
+    return (
+        f"{claimed()} and case when (select app.claim('session_id')) is null"
+        f" then {under('agent_sessions', column)} else {column} = {SESSION_OF_CLAIM} end"
+    )
+
+
+def claimed_within_turn(column: str) -> str:
+    """As `claimed_within_session`, for rows that hang on a turn."""
+    return (
+        f"{claimed()} and ((select app.claim('session_id')) is null or exists"
+        f" (select 1 from public.agent_turns turn where turn.id = {column} and turn.session_id = {SESSION_OF_CLAIM}))"
+    )
+
+
+def under(parent: str, column: str) -> str:
+    """Rows whose parent the caller sees; `column` is named with its table, as the parent may have one of that name.
+
+    For rows to be written whose parent leads a unique index: the index speaks before the foreign key does, and would
+    tell of rows under a foreign parent.
+    """
+    return f"exists (select 1 from public.{parent} as parent where parent.id = {column})"

@@ -2,7 +2,8 @@
 
 Bodies are `BEGIN ATOMIC` where they can be: names are bound when the function is made, so no search_path can turn
 them. What must see more than its caller is SECURITY DEFINER, owned by `trunkline_definer`, a role that can neither log
-in nor bypass policies and that reads just the tables listed in `DEFINER_READS`.
+in nor bypass policies and that reads just the tables listed in `DEFINER_READS`. Their search_path names pg_temp, last:
+left out it comes first, and a caller's `pg_temp.jsonb` would be the type that a definer's body casts to.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One trigger on a table of ours."""
+    """One trigger on a table of ours; `table` is named with its schema."""
 
     name: str
     table: str
@@ -128,12 +129,30 @@ $$
     )
 
 
+def _person(column: str) -> Function:
+    return Function(
+        f"app.check_{column}()",
+        f"""
+create function app.check_{column}() returns trigger language plpgsql set search_path = '' as $$
+begin
+  -- A foreign key to profiles alone would tell who exists. This looks under the caller's own policies.
+  if not exists (select 1 from public.profiles p where p.id = new.{column}) then
+    raise exception '{column} names a person that is not a member of this organization'
+      using errcode = 'foreign_key_violation';
+  end if;
+  return new;
+end
+$$
+""",
+    )
+
+
 AFTER_TABLES: tuple[Function, ...] = (
     Function(
         "app.organization_ids(text)",
         """
 create function app.organization_ids(minimum text default 'viewer') returns uuid[]
-language sql stable security definer parallel safe set search_path = ''
+language sql stable security definer parallel safe set search_path = pg_catalog, pg_temp
 begin atomic
   select coalesce(array_agg(m.organization_id), '{}'::uuid[])
   from public.organization_members m
@@ -149,14 +168,14 @@ end
         "app.visible_profile_ids()",
         """
 create function app.visible_profile_ids() returns uuid[]
-language sql stable security definer parallel safe set search_path = ''
+language sql stable security definer parallel safe set search_path = pg_catalog, pg_temp
 begin atomic
   select coalesce(array_agg(m.user_id), '{}'::uuid[]) || array_remove(array[app.user_id()], null)
   from public.organization_members m
-  where m.organization_id = any (app.organization_ids('viewer') || app.organization_id());
+  where m.organization_id = any (app.organization_ids('viewer'));
 end
 """,
-        (AUTHENTICATED, SERVICE),
+        (AUTHENTICATED,),
         definer=True,
     ),
     Function(
@@ -164,22 +183,23 @@ end
         """
 create function app.authenticate_key(hash bytea)
 returns table (key_id uuid, organization_id uuid, scopes text[])
-language sql stable security definer set search_path = ''
+language sql stable security definer set search_path = pg_catalog, pg_temp
 begin atomic
-  -- The SHA-256 of the whole key is the question, so this tells nothing to who doesn't hold the key.
+  -- The SHA-256 of the whole key is the question, so this tells nothing to who doesn't hold the key. There is no
+  -- principal yet: the login role itself asks (`prepare` grants it).
   select k.id, k.organization_id, k.scopes
   from public.api_keys k
   where k.key_hash = authenticate_key.hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
 end
 """,
-        (ANON,),
         definer=True,
     ),
     Function(
         "app.create_organization(uuid, text, text, text)",
         """
 create function app.create_organization(new_id uuid, name text, slug text, description text default '')
-returns uuid language plpgsql security definer set search_path = '' as $$
+returns uuid language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
 declare
   founder uuid := app.user_id();
   claims jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
@@ -203,12 +223,13 @@ $$
     Function(
         "app.keep_an_owner()",
         """
-create function app.keep_an_owner() returns trigger language plpgsql security definer set search_path = '' as $$
+create function app.keep_an_owner() returns trigger language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
 begin
-  -- Locking every owner makes two owners who leave at once wait for each other: the second sees that it is the last.
-  perform 1 from public.organization_members m
-  where m.organization_id = old.organization_id and m.role = 'owner' order by m.id for update;
-  if not exists (select 1 from public.organizations o where o.id = old.organization_id) then
+  -- Writing the organization's row makes two owners who leave at once wait for each other: the second sees that it is
+  -- the last (or, in a serializable transaction, fails). Locking each other's rows, they would deadlock.
+  update public.organizations o set updated_at = now() where o.id = old.organization_id;
+  if not found then
     return old;  -- the organization itself is being deleted
   end if;
   if not exists (select 1 from public.organization_members m
@@ -225,7 +246,8 @@ $$
     Function(
         "app.number_message()",
         """
-create function app.number_message() returns trigger language plpgsql security definer set search_path = '' as $$
+create function app.number_message() returns trigger language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
 begin
   new.sequence := nextval('public.agent_messages_sequence_seq');
   return new;
@@ -238,9 +260,10 @@ $$
         "app.fail_expired_turns()",
         """
 create function app.fail_expired_turns() returns integer
-language sql volatile security definer set search_path = ''
+language sql volatile security definer set search_path = pg_catalog, pg_temp
 begin atomic
   -- A turn whose server died keeps its lease for seconds only; its caller can retry with the same idempotency key.
+  -- It goes over all organizations, so no principal may call it: the login role itself does (`prepare` grants it).
   with failed as (
     update public.agent_turns t
     set status = 'failed', ended_at = now(), error = 'The server that ran this turn stopped. Send the message again.'
@@ -249,7 +272,6 @@ begin atomic
   select count(*)::integer from failed;
 end
 """,
-        (SERVICE,),
         definer=True,
     ),
     Function(
@@ -272,6 +294,8 @@ end
 $$
 """,
     ),
+    _person("created_by"),
+    _person("user_id"),
     _derive("organization_from_agent", "agents", "agent_id"),
     _derive("organization_from_session", "agent_sessions", "session_id"),
     _derive("organization_from_knowledge_base", "knowledge_bases", "knowledge_base_id"),
@@ -279,8 +303,8 @@ $$
 )
 
 DEFINER_READS = {
-    "organization_members": "select, insert, update",
-    "organizations": "select, insert",
+    "organization_members": "select, insert",
+    "organizations": "select, insert, update",
     "profiles": "select, insert",
     "api_keys": "select",
     "agent_turns": "select, update",
@@ -297,30 +321,45 @@ _PARENTS = {
 }
 
 
+_CREATED_BY = ("agents", "agent_versions", "api_keys", "credentials")
+
+
 def triggers(tenant_tables: list[str], updated_tables: list[str]) -> list[Trigger]:
-    """All triggers, for the tables that carry `organization_id` and for those that carry `updated_at`."""
+    """All triggers, for the tables that carry `organization_id` and for those that carry `updated_at`.
+
+    Tables are named with their schema.
+    """
     found = [
         Trigger(
-            f"{table}_keep_organization",
+            f"{table.partition('.')[2]}_keep_organization",
             table,
-            f"before update of organization_id on public.{table} for each row"
+            f"before update of organization_id on {table} for each row"
             " when (old.organization_id is distinct from new.organization_id) execute function app.keep_organization()",
         )
         for table in tenant_tables
     ]
     found += [
         Trigger(
-            f"{table}_touch",
+            f"{table.partition('.')[2]}_touch",
             table,
-            f"before update on public.{table} for each row execute function app.touch_updated_at()",
+            f"before update on {table} for each row execute function app.touch_updated_at()",
         )
         for table in updated_tables
+    ]
+    found += [
+        Trigger(
+            f"{table}_created_by",
+            f"public.{table}",
+            f"before insert or update of created_by on public.{table} for each row when (new.created_by is not null)"
+            " execute function app.check_created_by()",
+        )
+        for table in _CREATED_BY
     ]
     found += [
         # BEFORE triggers run in the order of their names: this one comes before any that reads the organization.
         Trigger(
             f"{table}_derive_organization",
-            table,
+            f"public.{table}",
             f"before insert on public.{table} for each row when (new.organization_id is null)"
             f" execute function app.{function}()",
         )
@@ -328,35 +367,43 @@ def triggers(tenant_tables: list[str], updated_tables: list[str]) -> list[Trigge
     ]
     found += [
         Trigger(
+            "agent_sessions_user_id",
+            "public.agent_sessions",
+            # The server names whom it has authenticated; that is often no member. A member names only whom it sees.
+            "before insert or update of user_id on public.agent_sessions for each row"
+            f" when (new.user_id is not null and current_user = '{AUTHENTICATED}')"
+            " execute function app.check_user_id()",
+        ),
+        Trigger(
             "agent_messages_number",
-            "agent_messages",
+            "public.agent_messages",
             "before insert on public.agent_messages for each row when (new.sequence is null)"
             " execute function app.number_message()",
         ),
         Trigger(
             "agents_references",
-            "agents",
+            "public.agents",
             "before insert or update of knowledge_base_ids, tool_ids, organization_id on public.agents for each row"
             " when (new.knowledge_base_ids <> '{}' or new.tool_ids <> '{}')"
             " execute function app.check_agent_references()",
         ),
         Trigger(
             "agent_versions_immutable",
-            "agent_versions",
+            "public.agent_versions",
             "before update on public.agent_versions for each row"
             " when (old.snapshot is distinct from new.snapshot or old.version <> new.version"
             " or old.agent_id <> new.agent_id) execute function app.refuse_change()",
         ),
         Trigger(
             "organization_members_keep_an_owner",
-            "organization_members",
+            "public.organization_members",
             "before update on public.organization_members for each row"
             " when (old.role = 'owner' and (new.role <> 'owner' or new.user_id <> old.user_id))"
             " execute function app.keep_an_owner()",
         ),
         Trigger(
             "organization_members_keep_the_owner",
-            "organization_members",
+            "public.organization_members",
             "before delete on public.organization_members for each row when (old.role = 'owner')"
             " execute function app.keep_an_owner()",
         ),

@@ -24,13 +24,23 @@ with recursive reachable(oid, via) as (
 )
 select r.rolname, reachable.via, r.rolsuper, r.rolbypassrls, r.rolcreaterole,
   r.rolname in ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files') as is_server,
+  r.rolname in ('pg_read_all_data', 'pg_write_all_data') as is_everywhere,
   exists (select 1 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
           where c.relowner = r.oid and c.relkind in ('r', 'p')
             and n.nspname in ('public', 'trunkline_runtime', 'auth')) as owns_tables,
+  exists (select 1 from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+          where p.proowner = r.oid and n.nspname = 'app') as owns_functions,
   exists (select 1 from pg_catalog.pg_database d where d.datname = current_database() and d.datdba = r.oid) as owns_db
 from reachable join pg_catalog.pg_roles r on r.oid = reachable.oid
 """
 """Every role that the login role is or can become by SET ROLE, with the chain of memberships that leads there."""
+
+_INHERITS = """
+select r.rolinherit or coalesce((select bool_or((to_jsonb(m) ->> 'inherit_option')::boolean)
+                                 from pg_catalog.pg_auth_members m where m.member = r.oid), false)
+from pg_catalog.pg_roles r where r.rolname = current_user
+"""
+"""Since PostgreSQL 16 each membership says whether it is inherited; 15 has no such column, and asks the role alone."""
 
 _MEND = (
     "Serve with a login role that can become only anon, authenticated and trunkline_service: "
@@ -77,8 +87,9 @@ def check_server(connection: psycopg.Connection) -> None:
     row = connection.execute("select 1 from pg_catalog.pg_available_extensions where name = 'vector'").fetchone()
     if row is None:
         raise SetupError(
-            f"This PostgreSQL {version} has no pgvector. Install it on the server (Debian: postgresql-{version}-pgvector; "
-            "others: see the pgvector project), then try again. Supabase and the embedded server have it."
+            f"This PostgreSQL {version} has no pgvector. Install it on the server"
+            f" (Debian: postgresql-{version}-pgvector; others: see the pgvector project),"
+            " then try again. Supabase and the embedded server have it."
         )
 
 
@@ -88,17 +99,20 @@ def first_line(error: BaseException | None) -> str:
 
 
 def _check_role(connection: psycopg.Connection) -> None:
-    inherits = connection.execute("select rolinherit from pg_catalog.pg_roles where rolname = current_user").fetchone()
+    inherits = connection.execute(_INHERITS).fetchone()
     reasons = [] if inherits == (False,) else [f"role {connection.info.user} inherits what it is a member of"]
     members: set[str] = set()
-    for name, via, superuser, bypass, creates, is_server, owns_tables, owns_db in connection.execute(_REACHABLE):
+    for row in connection.execute(_REACHABLE):
+        name, via, superuser, bypass, creates, is_server, is_everywhere, owns_tables, owns_functions, owns_db = row
         members.add(name)
         faults = {
             "is a superuser": superuser,
             "has BYPASSRLS": bypass,
             "may create roles": creates,
             "reaches the server's files": is_server,
+            "reaches every table": is_everywhere,
             "owns tables": owns_tables,
+            "owns functions that policies trust": owns_functions,
             "owns the database": owns_db,
         }
         reasons += [f"role {via} {fault}" for fault, is_so in faults.items() if is_so]
@@ -120,8 +134,9 @@ def _check_revision(found: str | None) -> None:
 def _check_tables(connection: psycopg.Connection) -> None:
     rows = connection.execute(
         "select c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
-        " join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = 'organization_id' and not attisdropped"
         " where c.relkind in ('r', 'p') and n.nspname in ('public', 'trunkline_runtime')"
+        " and (c.relname in ('organizations', 'profiles') or exists (select 1 from pg_catalog.pg_attribute a"
+        " where a.attrelid = c.oid and a.attname = 'organization_id' and not a.attisdropped))"
         " and not (c.relrowsecurity and c.relforcerowsecurity) order by 1"
     ).fetchall()
     if rows:

@@ -127,8 +127,8 @@ def statements(metadata: MetaData) -> Iterator[str]:
     for table in tables:
         yield from _deferred_foreign_keys(table)
     yield from _functions(AFTER_TABLES)
-    tenant = [table.name for table in tables if "organization_id" in table.columns and table.schema is None]
-    updated = [table.name for table in tables if {"created_at", "updated_at"} <= set(table.columns.keys())]
+    tenant = [qualified(table) for table in tables if "organization_id" in table.columns]
+    updated = [qualified(table) for table in tables if "updated_at" in table.columns]
     for trigger in triggers(tenant, updated):
         yield f"create trigger {trigger.name} {trigger.ddl}"
     for table in tables:
@@ -140,6 +140,11 @@ def own_tables(metadata: MetaData) -> list[Table]:
     return [table for table in metadata.sorted_tables if not table.info.get("external")]
 
 
+def qualified(table: Table) -> str:
+    """The table's name with its schema."""
+    return f"{table.schema or 'public'}.{table.name}"
+
+
 _ALL_ROLES = f"public, {ANON}, {AUTHENTICATED}, {SUPABASE_SERVICE}, {SERVICE}"
 
 
@@ -149,7 +154,7 @@ def access_statements(table: Table) -> Iterator[str]:
     Everything is revoked first: Supabase's default privileges give `anon` and `authenticated` all rights on new
     tables, TRUNCATE and TRIGGER included.
     """
-    name = table.fullname if table.schema else f"public.{table.name}"
+    name = qualified(table)
     yield f"revoke all on table {name} from {_ALL_ROLES}"
     if table.schema is None:
         yield f"grant select, insert, update, delete on table {name} to {SUPABASE_SERVICE}"

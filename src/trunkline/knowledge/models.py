@@ -10,7 +10,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from trunkline.db.access import AUTHENTICATED, SERVICE, Allow, claimed, member
+from trunkline.db.access import AUTHENTICATED, SERVICE, Allow, claimed, claimed_unbound, member, under
 from trunkline.db.base import Base, Created, Tenant, Updated, belongs_to, parent_key
 
 DIMENSIONS = 384
@@ -20,7 +20,8 @@ _ACCESS = {
     "access": (
         Allow(AUTHENTICATED, ("select",), member()),
         Allow(AUTHENTICATED, ("insert", "update", "delete"), member("member")),
-        Allow(SERVICE, ("select", "insert", "update", "delete"), claimed()),
+        Allow(SERVICE, ("select",), claimed()),
+        Allow(SERVICE, ("insert", "update", "delete"), claimed_unbound()),
     )
 }
 
@@ -63,6 +64,9 @@ class KnowledgeSource(Tenant, Updated, Base):
     error: Mapped[str | None]
 
 
+_OF_SEEN_SOURCE = under("knowledge_sources", "knowledge_chunks.source_id")
+
+
 class KnowledgeChunk(Tenant, Created, Base):
     """A passage of a source: what retrieval finds."""
 
@@ -78,7 +82,26 @@ class KnowledgeChunk(Tenant, Created, Base):
             postgresql_ops={"embedding": "vector_cosine_ops"},
         ),
         Index("knowledge_chunks_search_idx", "search", postgresql_using="gin"),
-        {"info": _ACCESS},
+        {
+            "info": {
+                "access": (
+                    Allow(AUTHENTICATED, ("select",), member()),
+                    Allow(
+                        AUTHENTICATED,
+                        ("insert", "update", "delete"),
+                        member("member"),
+                        check=f"{member('member')} and {_OF_SEEN_SOURCE}",
+                    ),
+                    Allow(SERVICE, ("select",), claimed()),
+                    Allow(
+                        SERVICE,
+                        ("insert", "update", "delete"),
+                        claimed_unbound(),
+                        check=f"{claimed_unbound()} and {_OF_SEEN_SOURCE}",
+                    ),
+                )
+            }
+        },
     )
 
     source_id: Mapped[UUID]

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from trunkline.db.access import AUTHENTICATED, SERVICE, Allow, claimed, member
+from trunkline.db.access import AUTHENTICATED, SERVICE, Allow, claimed, claimed_unbound, member
 from trunkline.db.base import Base, Created, Identified, Tenant, Updated, parent_key
 
 ROLES = ("owner", "admin", "member", "viewer")
@@ -53,7 +53,12 @@ class Profile(Updated, Base):
                     Allow(
                         AUTHENTICATED, ("update",), "id = (select app.user_id())", columns=("full_name", "avatar_url")
                     ),
-                    Allow(SERVICE, ("select",), "id = any ((select app.visible_profile_ids())::uuid[])"),
+                    Allow(
+                        SERVICE,
+                        ("select",),
+                        "id in (select m.user_id from public.organization_members m"
+                        " where m.organization_id = (select app.organization_id()))",
+                    ),
                 )
             }
         },
@@ -82,7 +87,7 @@ class Organization(Identified, Updated, Base):
                     Allow(AUTHENTICATED, ("update",), member("admin", "id"), columns=("name", "slug", "description")),
                     Allow(AUTHENTICATED, ("delete",), member("owner", "id")),
                     Allow(SERVICE, ("select",), claimed("id")),
-                    Allow(SERVICE, ("update",), claimed("id"), columns=("name", "slug", "description")),
+                    Allow(SERVICE, ("update",), claimed_unbound("id"), columns=("name", "slug", "description")),
                 )
             }
         },
@@ -154,9 +159,9 @@ class ApiKeyRow(Tenant, Created, Base):
                     Allow(AUTHENTICATED, ("select",), member("admin"), columns=_KEY_FACE),
                     Allow(AUTHENTICATED, ("insert",), member("admin")),
                     Allow(AUTHENTICATED, ("update",), member("admin"), columns=("name", "revoked_at")),
-                    Allow(SERVICE, ("select",), claimed(), columns=_KEY_FACE),
-                    Allow(SERVICE, ("insert",), claimed()),
-                    Allow(SERVICE, ("update",), claimed(), columns=("name", "revoked_at")),
+                    Allow(SERVICE, ("select",), claimed_unbound(), columns=_KEY_FACE),
+                    Allow(SERVICE, ("insert",), claimed_unbound()),
+                    Allow(SERVICE, ("update",), claimed_unbound(), columns=("name", "revoked_at")),
                 )
             }
         },
@@ -188,7 +193,8 @@ class Credential(Tenant, Updated, Base):
                     Allow(AUTHENTICATED, ("insert",), member("admin")),
                     Allow(AUTHENTICATED, ("update",), member("admin"), columns=("name", "ciphertext", "hint")),
                     Allow(AUTHENTICATED, ("delete",), member("admin")),
-                    Allow(SERVICE, ("select", "insert", "update", "delete"), claimed()),
+                    Allow(SERVICE, ("select",), claimed()),
+                    Allow(SERVICE, ("insert", "update", "delete"), claimed_unbound()),
                 )
             }
         },
@@ -201,6 +207,20 @@ class Credential(Tenant, Updated, Base):
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("profiles.id", ondelete="SET NULL"))
 
 
+_AUDIT_FACE = (
+    "id",
+    "organization_id",
+    "actor_kind",
+    "actor_id",
+    "action",
+    "object_type",
+    "object_id",
+    "details",
+    "ip_address",
+)
+"""All of an audit record's row but the time."""
+
+
 class AuditLog(Tenant, Created, Base):
     """What was done by whom; append-only for everybody."""
 
@@ -211,8 +231,15 @@ class AuditLog(Tenant, Created, Base):
             "info": {
                 "access": (
                     Allow(AUTHENTICATED, ("select",), member("admin")),
-                    Allow(AUTHENTICATED, ("insert",), member("viewer") + " and actor_id = (select app.user_id())"),
-                    Allow(SERVICE, ("select", "insert"), claimed()),
+                    # Who did it and when is not the writer's to say.
+                    Allow(
+                        AUTHENTICATED,
+                        ("insert",),
+                        member("viewer") + " and actor_kind = 'member' and actor_id = (select app.user_id())",
+                        columns=_AUDIT_FACE,
+                    ),
+                    Allow(SERVICE, ("select",), claimed_unbound()),
+                    Allow(SERVICE, ("insert",), claimed()),
                 )
             }
         },

@@ -16,9 +16,9 @@ def _offline() -> None:
         dialect_opts={"paramstyle": "named"},
     )
     with context.begin_transaction():
-        context.execute(f"create schema if not exists {VERSION_SCHEMA}")
         context.execute("set local lock_timeout = '3s'")
         context.execute("set local statement_timeout = '60s'")
+        context.execute(f"create schema if not exists {VERSION_SCHEMA}")
         context.run_migrations()
 
 

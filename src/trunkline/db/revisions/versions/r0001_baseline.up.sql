@@ -641,7 +641,7 @@ CREATE INDEX usage_logs_user_id_idx ON usage_logs (user_id);
 ALTER TABLE agents ADD CONSTRAINT agents_organization_id_published_version_id_fkey FOREIGN KEY(organization_id, published_version_id) REFERENCES agent_versions (organization_id, id) ON DELETE SET NULL (published_version_id);
 -- next
 create function app.organization_ids(minimum text default 'viewer') returns uuid[]
-language sql stable security definer parallel safe set search_path = ''
+language sql stable security definer parallel safe set search_path = pg_catalog, pg_temp
 begin atomic
   select coalesce(array_agg(m.organization_id), '{}'::uuid[])
   from public.organization_members m
@@ -661,11 +661,11 @@ revoke all on function app.organization_ids(text) from public, anon, authenticat
 grant execute on function app.organization_ids(text) to authenticated, trunkline_definer;
 -- next
 create function app.visible_profile_ids() returns uuid[]
-language sql stable security definer parallel safe set search_path = ''
+language sql stable security definer parallel safe set search_path = pg_catalog, pg_temp
 begin atomic
   select coalesce(array_agg(m.user_id), '{}'::uuid[]) || array_remove(array[app.user_id()], null)
   from public.organization_members m
-  where m.organization_id = any (app.organization_ids('viewer') || app.organization_id());
+  where m.organization_id = any (app.organization_ids('viewer'));
 end;
 -- next
 grant create on schema app to trunkline_definer;
@@ -676,13 +676,14 @@ revoke create on schema app from trunkline_definer;
 -- next
 revoke all on function app.visible_profile_ids() from public, anon, authenticated, service_role, trunkline_service;
 -- next
-grant execute on function app.visible_profile_ids() to authenticated, trunkline_service;
+grant execute on function app.visible_profile_ids() to authenticated;
 -- next
 create function app.authenticate_key(hash bytea)
 returns table (key_id uuid, organization_id uuid, scopes text[])
-language sql stable security definer set search_path = ''
+language sql stable security definer set search_path = pg_catalog, pg_temp
 begin atomic
-  -- The SHA-256 of the whole key is the question, so this tells nothing to who doesn't hold the key.
+  -- The SHA-256 of the whole key is the question, so this tells nothing to who doesn't hold the key. There is no
+  -- principal yet: the login role itself asks (`prepare` grants it).
   select k.id, k.organization_id, k.scopes
   from public.api_keys k
   where k.key_hash = authenticate_key.hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
@@ -696,10 +697,9 @@ revoke create on schema app from trunkline_definer;
 -- next
 revoke all on function app.authenticate_key(bytea) from public, anon, authenticated, service_role, trunkline_service;
 -- next
-grant execute on function app.authenticate_key(bytea) to anon;
--- next
 create function app.create_organization(new_id uuid, name text, slug text, description text default '')
-returns uuid language plpgsql security definer set search_path = '' as $$
+returns uuid language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
 declare
   founder uuid := app.user_id();
   claims jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
@@ -727,12 +727,13 @@ revoke all on function app.create_organization(uuid, text, text, text) from publ
 -- next
 grant execute on function app.create_organization(uuid, text, text, text) to authenticated;
 -- next
-create function app.keep_an_owner() returns trigger language plpgsql security definer set search_path = '' as $$
+create function app.keep_an_owner() returns trigger language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
 begin
-  -- Locking every owner makes two owners who leave at once wait for each other: the second sees that it is the last.
-  perform 1 from public.organization_members m
-  where m.organization_id = old.organization_id and m.role = 'owner' order by m.id for update;
-  if not exists (select 1 from public.organizations o where o.id = old.organization_id) then
+  -- Writing the organization's row makes two owners who leave at once wait for each other: the second sees that it is
+  -- the last (or, in a serializable transaction, fails). Locking each other's rows, they would deadlock.
+  update public.organizations o set updated_at = now() where o.id = old.organization_id;
+  if not found then
     return old;  -- the organization itself is being deleted
   end if;
   if not exists (select 1 from public.organization_members m
@@ -752,7 +753,8 @@ revoke create on schema app from trunkline_definer;
 -- next
 revoke all on function app.keep_an_owner() from public, anon, authenticated, service_role, trunkline_service;
 -- next
-create function app.number_message() returns trigger language plpgsql security definer set search_path = '' as $$
+create function app.number_message() returns trigger language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
 begin
   new.sequence := nextval('public.agent_messages_sequence_seq');
   return new;
@@ -768,9 +770,10 @@ revoke create on schema app from trunkline_definer;
 revoke all on function app.number_message() from public, anon, authenticated, service_role, trunkline_service;
 -- next
 create function app.fail_expired_turns() returns integer
-language sql volatile security definer set search_path = ''
+language sql volatile security definer set search_path = pg_catalog, pg_temp
 begin atomic
   -- A turn whose server died keeps its lease for seconds only; its caller can retry with the same idempotency key.
+  -- It goes over all organizations, so no principal may call it: the login role itself does (`prepare` grants it).
   with failed as (
     update public.agent_turns t
     set status = 'failed', ended_at = now(), error = 'The server that ran this turn stopped. Send the message again.'
@@ -786,8 +789,6 @@ alter function app.fail_expired_turns() owner to trunkline_definer;
 revoke create on schema app from trunkline_definer;
 -- next
 revoke all on function app.fail_expired_turns() from public, anon, authenticated, service_role, trunkline_service;
--- next
-grant execute on function app.fail_expired_turns() to trunkline_service;
 -- next
 create function app.check_agent_references() returns trigger language plpgsql set search_path = '' as $$
 begin
@@ -806,6 +807,32 @@ end
 $$;
 -- next
 revoke all on function app.check_agent_references() from public, anon, authenticated, service_role, trunkline_service;
+-- next
+create function app.check_created_by() returns trigger language plpgsql set search_path = '' as $$
+begin
+  -- A foreign key to profiles alone would tell who exists. This looks under the caller's own policies.
+  if not exists (select 1 from public.profiles p where p.id = new.created_by) then
+    raise exception 'created_by names a person that is not a member of this organization'
+      using errcode = 'foreign_key_violation';
+  end if;
+  return new;
+end
+$$;
+-- next
+revoke all on function app.check_created_by() from public, anon, authenticated, service_role, trunkline_service;
+-- next
+create function app.check_user_id() returns trigger language plpgsql set search_path = '' as $$
+begin
+  -- A foreign key to profiles alone would tell who exists. This looks under the caller's own policies.
+  if not exists (select 1 from public.profiles p where p.id = new.user_id) then
+    raise exception 'user_id names a person that is not a member of this organization'
+      using errcode = 'foreign_key_violation';
+  end if;
+  return new;
+end
+$$;
+-- next
+revoke all on function app.check_user_id() from public, anon, authenticated, service_role, trunkline_service;
 -- next
 create function app.organization_from_agent() returns trigger language plpgsql set search_path = '' as $$
 begin
@@ -869,6 +896,8 @@ create trigger agent_turns_keep_organization before update of organization_id on
 -- next
 create trigger agent_messages_keep_organization before update of organization_id on public.agent_messages for each row when (old.organization_id is distinct from new.organization_id) execute function app.keep_organization();
 -- next
+create trigger turn_states_keep_organization before update of organization_id on trunkline_runtime.turn_states for each row when (old.organization_id is distinct from new.organization_id) execute function app.keep_organization();
+-- next
 create trigger usage_logs_keep_organization before update of organization_id on public.usage_logs for each row when (old.organization_id is distinct from new.organization_id) execute function app.keep_organization();
 -- next
 create trigger profiles_touch before update on public.profiles for each row execute function app.touch_updated_at();
@@ -885,6 +914,16 @@ create trigger knowledge_sources_touch before update on public.knowledge_sources
 -- next
 create trigger tools_touch before update on public.tools for each row execute function app.touch_updated_at();
 -- next
+create trigger turn_states_touch before update on trunkline_runtime.turn_states for each row execute function app.touch_updated_at();
+-- next
+create trigger agents_created_by before insert or update of created_by on public.agents for each row when (new.created_by is not null) execute function app.check_created_by();
+-- next
+create trigger agent_versions_created_by before insert or update of created_by on public.agent_versions for each row when (new.created_by is not null) execute function app.check_created_by();
+-- next
+create trigger api_keys_created_by before insert or update of created_by on public.api_keys for each row when (new.created_by is not null) execute function app.check_created_by();
+-- next
+create trigger credentials_created_by before insert or update of created_by on public.credentials for each row when (new.created_by is not null) execute function app.check_created_by();
+-- next
 create trigger agent_versions_derive_organization before insert on public.agent_versions for each row when (new.organization_id is null) execute function app.organization_from_agent();
 -- next
 create trigger agent_sessions_derive_organization before insert on public.agent_sessions for each row when (new.organization_id is null) execute function app.organization_from_agent();
@@ -896,6 +935,8 @@ create trigger agent_turns_derive_organization before insert on public.agent_tur
 create trigger knowledge_sources_derive_organization before insert on public.knowledge_sources for each row when (new.organization_id is null) execute function app.organization_from_knowledge_base();
 -- next
 create trigger knowledge_chunks_derive_organization before insert on public.knowledge_chunks for each row when (new.organization_id is null) execute function app.organization_from_source();
+-- next
+create trigger agent_sessions_user_id before insert or update of user_id on public.agent_sessions for each row when (new.user_id is not null and current_user = 'authenticated') execute function app.check_user_id();
 -- next
 create trigger agent_messages_number before insert on public.agent_messages for each row when (new.sequence is null) execute function app.number_message();
 -- next
@@ -932,7 +973,7 @@ create policy profiles_update_authenticated on public.profiles for update to aut
   with check (id = (select app.user_id()));
 -- next
 create policy profiles_select_trunkline_service on public.profiles for select to trunkline_service
-  using (id = any ((select app.visible_profile_ids())::uuid[]));
+  using (id in (select m.user_id from public.organization_members m where m.organization_id = (select app.organization_id())));
 -- next
 grant select, insert on table public.profiles to trunkline_definer;
 -- next
@@ -972,14 +1013,16 @@ create policy organizations_select_trunkline_service on public.organizations for
   using (id = (select app.organization_id()));
 -- next
 create policy organizations_update_trunkline_service on public.organizations for update to trunkline_service
-  using (id = (select app.organization_id()))
-  with check (id = (select app.organization_id()));
+  using (id = (select app.organization_id()) and (select app.claim('session_id')) is null)
+  with check (id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
-grant select, insert on table public.organizations to trunkline_definer;
+grant select, insert, update on table public.organizations to trunkline_definer;
 -- next
 create policy organizations_select_trunkline_definer on public.organizations for select to trunkline_definer using (true);
 -- next
 create policy organizations_insert_trunkline_definer on public.organizations for insert to trunkline_definer with check (true);
+-- next
+create policy organizations_update_trunkline_definer on public.organizations for update to trunkline_definer using (true);
 -- next
 alter table public.organizations force row level security;
 -- next
@@ -1012,14 +1055,14 @@ create policy api_keys_update_authenticated on public.api_keys for update to aut
   with check (organization_id = any ((select app.organization_ids('admin'))::uuid[]));
 -- next
 create policy api_keys_select_trunkline_service on public.api_keys for select to trunkline_service
-  using (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy api_keys_insert_trunkline_service on public.api_keys for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()));
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy api_keys_update_trunkline_service on public.api_keys for update to trunkline_service
-  using (organization_id = (select app.organization_id()))
-  with check (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null)
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 grant select on table public.api_keys to trunkline_definer;
 -- next
@@ -1033,9 +1076,11 @@ grant select, insert, update, delete on table public.audit_logs to service_role;
 -- next
 grant select on table public.audit_logs to authenticated;
 -- next
-grant insert on table public.audit_logs to authenticated;
+grant insert (id, organization_id, actor_kind, actor_id, action, object_type, object_id, details, ip_address) on table public.audit_logs to authenticated;
 -- next
-grant select, insert on table public.audit_logs to trunkline_service;
+grant select on table public.audit_logs to trunkline_service;
+-- next
+grant insert on table public.audit_logs to trunkline_service;
 -- next
 alter table public.audit_logs enable row level security;
 -- next
@@ -1043,10 +1088,10 @@ create policy audit_logs_select_authenticated on public.audit_logs for select to
   using (organization_id = any ((select app.organization_ids('admin'))::uuid[]));
 -- next
 create policy audit_logs_insert_authenticated on public.audit_logs for insert to authenticated
-  with check (organization_id = any ((select app.organization_ids('viewer'))::uuid[]) and actor_id = (select app.user_id()));
+  with check (organization_id = any ((select app.organization_ids('viewer'))::uuid[]) and actor_kind = 'member' and actor_id = (select app.user_id()));
 -- next
 create policy audit_logs_select_trunkline_service on public.audit_logs for select to trunkline_service
-  using (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy audit_logs_insert_trunkline_service on public.audit_logs for insert to trunkline_service
   with check (organization_id = (select app.organization_id()));
@@ -1065,7 +1110,9 @@ grant update (name, ciphertext, hint) on table public.credentials to authenticat
 -- next
 grant delete on table public.credentials to authenticated;
 -- next
-grant select, insert, update, delete on table public.credentials to trunkline_service;
+grant select on table public.credentials to trunkline_service;
+-- next
+grant insert, update, delete on table public.credentials to trunkline_service;
 -- next
 alter table public.credentials enable row level security;
 -- next
@@ -1086,14 +1133,14 @@ create policy credentials_select_trunkline_service on public.credentials for sel
   using (organization_id = (select app.organization_id()));
 -- next
 create policy credentials_insert_trunkline_service on public.credentials for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()));
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy credentials_update_trunkline_service on public.credentials for update to trunkline_service
-  using (organization_id = (select app.organization_id()))
-  with check (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null)
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy credentials_delete_trunkline_service on public.credentials for delete to trunkline_service
-  using (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 alter table public.credentials force row level security;
 -- next
@@ -1105,7 +1152,9 @@ grant select on table public.knowledge_bases to authenticated;
 -- next
 grant insert, update, delete on table public.knowledge_bases to authenticated;
 -- next
-grant select, insert, update, delete on table public.knowledge_bases to trunkline_service;
+grant select on table public.knowledge_bases to trunkline_service;
+-- next
+grant insert, update, delete on table public.knowledge_bases to trunkline_service;
 -- next
 alter table public.knowledge_bases enable row level security;
 -- next
@@ -1126,14 +1175,14 @@ create policy knowledge_bases_select_trunkline_service on public.knowledge_bases
   using (organization_id = (select app.organization_id()));
 -- next
 create policy knowledge_bases_insert_trunkline_service on public.knowledge_bases for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()));
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy knowledge_bases_update_trunkline_service on public.knowledge_bases for update to trunkline_service
-  using (organization_id = (select app.organization_id()))
-  with check (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null)
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy knowledge_bases_delete_trunkline_service on public.knowledge_bases for delete to trunkline_service
-  using (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 alter table public.knowledge_bases force row level security;
 -- next
@@ -1169,13 +1218,11 @@ create policy organization_members_delete_authenticated on public.organization_m
 create policy organization_members_select_trunkline_service on public.organization_members for select to trunkline_service
   using (organization_id = (select app.organization_id()));
 -- next
-grant select, insert, update on table public.organization_members to trunkline_definer;
+grant select, insert on table public.organization_members to trunkline_definer;
 -- next
 create policy organization_members_select_trunkline_definer on public.organization_members for select to trunkline_definer using (true);
 -- next
 create policy organization_members_insert_trunkline_definer on public.organization_members for insert to trunkline_definer with check (true);
--- next
-create policy organization_members_update_trunkline_definer on public.organization_members for update to trunkline_definer using (true);
 -- next
 alter table public.organization_members force row level security;
 -- next
@@ -1191,12 +1238,14 @@ grant insert, update on table public.agents to authenticated;
 -- next
 grant delete on table public.agents to authenticated;
 -- next
-grant select, insert, update, delete on table public.agents to trunkline_service;
+grant select on table public.agents to trunkline_service;
+-- next
+grant insert, update, delete on table public.agents to trunkline_service;
 -- next
 alter table public.agents enable row level security;
 -- next
 create policy agents_select_anon on public.agents for select to anon
-  using (id = (select app.claim('agent_id')::uuid) and is_published and is_active);
+  using (id = (select app.claim('agent_id')::uuid) and is_published and is_active and (select app.claim('kind')) = 'visitor');
 -- next
 create policy agents_select_authenticated on public.agents for select to authenticated
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
@@ -1215,14 +1264,14 @@ create policy agents_select_trunkline_service on public.agents for select to tru
   using (organization_id = (select app.organization_id()));
 -- next
 create policy agents_insert_trunkline_service on public.agents for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()));
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy agents_update_trunkline_service on public.agents for update to trunkline_service
-  using (organization_id = (select app.organization_id()))
-  with check (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null)
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy agents_delete_trunkline_service on public.agents for delete to trunkline_service
-  using (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 alter table public.agents force row level security;
 -- next
@@ -1234,7 +1283,9 @@ grant select on table public.knowledge_sources to authenticated;
 -- next
 grant insert, update, delete on table public.knowledge_sources to authenticated;
 -- next
-grant select, insert, update, delete on table public.knowledge_sources to trunkline_service;
+grant select on table public.knowledge_sources to trunkline_service;
+-- next
+grant insert, update, delete on table public.knowledge_sources to trunkline_service;
 -- next
 alter table public.knowledge_sources enable row level security;
 -- next
@@ -1255,14 +1306,14 @@ create policy knowledge_sources_select_trunkline_service on public.knowledge_sou
   using (organization_id = (select app.organization_id()));
 -- next
 create policy knowledge_sources_insert_trunkline_service on public.knowledge_sources for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()));
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy knowledge_sources_update_trunkline_service on public.knowledge_sources for update to trunkline_service
-  using (organization_id = (select app.organization_id()))
-  with check (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null)
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy knowledge_sources_delete_trunkline_service on public.knowledge_sources for delete to trunkline_service
-  using (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 alter table public.knowledge_sources force row level security;
 -- next
@@ -1274,7 +1325,9 @@ grant select on table public.tools to authenticated;
 -- next
 grant insert, update, delete on table public.tools to authenticated;
 -- next
-grant select, insert, update, delete on table public.tools to trunkline_service;
+grant select on table public.tools to trunkline_service;
+-- next
+grant insert, update, delete on table public.tools to trunkline_service;
 -- next
 alter table public.tools enable row level security;
 -- next
@@ -1295,14 +1348,14 @@ create policy tools_select_trunkline_service on public.tools for select to trunk
   using (organization_id = (select app.organization_id()));
 -- next
 create policy tools_insert_trunkline_service on public.tools for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()));
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy tools_update_trunkline_service on public.tools for update to trunkline_service
-  using (organization_id = (select app.organization_id()))
-  with check (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null)
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 create policy tools_delete_trunkline_service on public.tools for delete to trunkline_service
-  using (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 alter table public.tools force row level security;
 -- next
@@ -1314,7 +1367,9 @@ grant select on table public.agent_versions to authenticated;
 -- next
 grant insert on table public.agent_versions to authenticated;
 -- next
-grant select, insert on table public.agent_versions to trunkline_service;
+grant select on table public.agent_versions to trunkline_service;
+-- next
+grant insert on table public.agent_versions to trunkline_service;
 -- next
 alter table public.agent_versions enable row level security;
 -- next
@@ -1322,13 +1377,13 @@ create policy agent_versions_select_authenticated on public.agent_versions for s
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
 -- next
 create policy agent_versions_insert_authenticated on public.agent_versions for insert to authenticated
-  with check (organization_id = any ((select app.organization_ids('member'))::uuid[]));
+  with check (organization_id = any ((select app.organization_ids('member'))::uuid[]) and exists (select 1 from public.agents as parent where parent.id = agent_versions.agent_id));
 -- next
 create policy agent_versions_select_trunkline_service on public.agent_versions for select to trunkline_service
   using (organization_id = (select app.organization_id()));
 -- next
 create policy agent_versions_insert_trunkline_service on public.agent_versions for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()));
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null and exists (select 1 from public.agents as parent where parent.id = agent_versions.agent_id));
 -- next
 alter table public.agent_versions force row level security;
 -- next
@@ -1340,7 +1395,9 @@ grant select on table public.knowledge_chunks to authenticated;
 -- next
 grant insert, update, delete on table public.knowledge_chunks to authenticated;
 -- next
-grant select, insert, update, delete on table public.knowledge_chunks to trunkline_service;
+grant select on table public.knowledge_chunks to trunkline_service;
+-- next
+grant insert, update, delete on table public.knowledge_chunks to trunkline_service;
 -- next
 alter table public.knowledge_chunks enable row level security;
 -- next
@@ -1348,11 +1405,11 @@ create policy knowledge_chunks_select_authenticated on public.knowledge_chunks f
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
 -- next
 create policy knowledge_chunks_insert_authenticated on public.knowledge_chunks for insert to authenticated
-  with check (organization_id = any ((select app.organization_ids('member'))::uuid[]));
+  with check (organization_id = any ((select app.organization_ids('member'))::uuid[]) and exists (select 1 from public.knowledge_sources as parent where parent.id = knowledge_chunks.source_id));
 -- next
 create policy knowledge_chunks_update_authenticated on public.knowledge_chunks for update to authenticated
   using (organization_id = any ((select app.organization_ids('member'))::uuid[]))
-  with check (organization_id = any ((select app.organization_ids('member'))::uuid[]));
+  with check (organization_id = any ((select app.organization_ids('member'))::uuid[]) and exists (select 1 from public.knowledge_sources as parent where parent.id = knowledge_chunks.source_id));
 -- next
 create policy knowledge_chunks_delete_authenticated on public.knowledge_chunks for delete to authenticated
   using (organization_id = any ((select app.organization_ids('member'))::uuid[]));
@@ -1361,14 +1418,14 @@ create policy knowledge_chunks_select_trunkline_service on public.knowledge_chun
   using (organization_id = (select app.organization_id()));
 -- next
 create policy knowledge_chunks_insert_trunkline_service on public.knowledge_chunks for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()));
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null and exists (select 1 from public.knowledge_sources as parent where parent.id = knowledge_chunks.source_id));
 -- next
 create policy knowledge_chunks_update_trunkline_service on public.knowledge_chunks for update to trunkline_service
-  using (organization_id = (select app.organization_id()))
-  with check (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null)
+  with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null and exists (select 1 from public.knowledge_sources as parent where parent.id = knowledge_chunks.source_id));
 -- next
 create policy knowledge_chunks_delete_trunkline_service on public.knowledge_chunks for delete to trunkline_service
-  using (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
 alter table public.knowledge_chunks force row level security;
 -- next
@@ -1436,11 +1493,11 @@ create policy agent_turns_select_trunkline_service on public.agent_turns for sel
   using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))));
 -- next
 create policy agent_turns_insert_trunkline_service on public.agent_turns for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))));
+  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_turns.session_id) else agent_turns.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')) end);
 -- next
 create policy agent_turns_update_trunkline_service on public.agent_turns for update to trunkline_service
   using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))))
-  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))));
+  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_turns.session_id) else agent_turns.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')) end);
 -- next
 grant select, update on table public.agent_turns to trunkline_definer;
 -- next
@@ -1471,13 +1528,13 @@ create policy agent_messages_select_authenticated on public.agent_messages for s
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
 -- next
 create policy agent_messages_insert_authenticated on public.agent_messages for insert to authenticated
-  with check (organization_id = any ((select app.organization_ids('member'))::uuid[]));
+  with check (organization_id = any ((select app.organization_ids('member'))::uuid[]) and exists (select 1 from public.agent_sessions as parent where parent.id = agent_messages.session_id));
 -- next
 create policy agent_messages_select_trunkline_service on public.agent_messages for select to trunkline_service
   using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))));
 -- next
 create policy agent_messages_insert_trunkline_service on public.agent_messages for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))));
+  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_messages.session_id) else agent_messages.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')) end);
 -- next
 alter table public.agent_messages force row level security;
 -- next
@@ -1488,17 +1545,17 @@ grant select, insert, update, delete on table trunkline_runtime.turn_states to t
 alter table trunkline_runtime.turn_states enable row level security;
 -- next
 create policy turn_states_select_trunkline_service on trunkline_runtime.turn_states for select to trunkline_service
-  using (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')))));
 -- next
 create policy turn_states_insert_trunkline_service on trunkline_runtime.turn_states for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()));
+  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')))));
 -- next
 create policy turn_states_update_trunkline_service on trunkline_runtime.turn_states for update to trunkline_service
-  using (organization_id = (select app.organization_id()))
-  with check (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')))))
+  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')))));
 -- next
 create policy turn_states_delete_trunkline_service on trunkline_runtime.turn_states for delete to trunkline_service
-  using (organization_id = (select app.organization_id()));
+  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')))));
 -- next
 alter table trunkline_runtime.turn_states force row level security;
 -- next

@@ -26,7 +26,7 @@ from trunkline.postgres.binaries import Binaries, usable_binaries
 from trunkline.postgres.failures import explain_failure, explain_os_error, port_is_taken
 from trunkline.postgres.place import Place
 from trunkline.postgres.processes import Account, run_as, spawn_detached
-from trunkline.postgres.watchdog import ensure_watchdog
+from trunkline.postgres.watchdog import ensure_watchdog, wait_for_watchdog
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -124,7 +124,8 @@ class EmbeddedServer:
             data_dir: the product's data folder; the server's things lie in `postgres` inside.
             binaries: an installation of PostgreSQL (the folder with `bin/postgres`, version 16 or later) in place of
                 the bundled one.
-            port: TCP port on the loopback address; 0 takes the one of last time if it is free, else any.
+            port: TCP port on the loopback address, where the server has to be started; 0 takes the one of last time
+                if it is free, else any.
             settings: PostgreSQL's parameters for as long as the server that this object starts runs.
         """
         self._data_dir = data_dir
@@ -167,6 +168,7 @@ class EmbeddedServer:
             where = place.find_place(self._data_dir)
             if where and not self._kept() and not locks.user_slots(self._state / "users"):
                 postmaster.stop_server(where.cluster, self._state / "server.lock")
+        wait_for_watchdog(self._state)
 
     def keep(self) -> None:
         """Let the server stay up without users, until `stop`. Only while this process uses it."""
@@ -187,6 +189,7 @@ class EmbeddedServer:
             with self._changing():
                 (self._state / "keep").unlink(missing_ok=True)
                 postmaster.stop_server(where.cluster, self._state / "server.lock")
+        wait_for_watchdog(self._state)
 
     def status(self) -> ServerStatus:
         """Look, and change nothing.

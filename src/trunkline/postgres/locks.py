@@ -31,9 +31,9 @@ POLL_S = 0.005
 """How often a lock or a file is looked at again, in seconds."""
 
 
-def open_lock(path: Path) -> int:
+def open_lock(path: Path, *, make: bool = True) -> int:
     """Open a lock file, made if missing, and return its descriptor; closing that drops whatever it locked."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
@@ -63,13 +63,14 @@ def is_held(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def exclusively(path: Path, *, timeout_s: float) -> Generator[int]:
+def exclusively(path: Path, *, timeout_s: float, make: bool = True) -> Generator[int]:
     """Hold a lock for the length of a block; gives its descriptor.
 
     Raises:
+        FileNotFoundError: there is no such file, and none is to be made.
         DatabaseUnavailable: another process still held it after `timeout_s` seconds.
     """
-    descriptor = open_lock(path)
+    descriptor = open_lock(path, make=make)
     try:
         deadline = time.monotonic() + timeout_s
         while not try_lock(descriptor):
@@ -90,13 +91,15 @@ class UserSlot:
 
     def __init__(self, users: Path) -> None:
         """Make the claim. Only under the change lock."""
-        self._path = users / f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._pid = os.getpid()
+        self._path = users / f"{self._pid}-{secrets.token_hex(4)}"
         self._descriptor = open_lock(self._path)
         wait_for_lock(self._descriptor)
 
     def leave(self) -> None:
         """Give the claim up. Only under the change lock, unless the process is failing anyway."""
-        self._path.unlink(missing_ok=True)
+        if os.getpid() == self._pid:  # a forked child drops its share only: the claim is its parent's
+            self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
 

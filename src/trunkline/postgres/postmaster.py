@@ -102,7 +102,7 @@ def _process(pid: int) -> tuple[int, str] | None:
     if sys.platform == "linux":
         try:
             folder = Path(f"/proc/{pid}")
-            return folder.stat().st_uid, (folder / "cmdline").read_text(errors="replace").replace("\0", " ")
+            return folder.stat().st_uid, (folder / "cmdline").read_text(errors="surrogateescape").replace("\0", " ")
         except OSError:
             return None
     shown = subprocess.run(  # noqa: S603  # a fixed program, and a number

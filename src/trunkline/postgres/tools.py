@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
@@ -27,7 +27,7 @@ class Target:
 
     parameters: Mapping[str, str]
     """libpq's connection parameters, without the password."""
-    password: str | None
+    password: str | None = field(repr=False)
 
     @property
     def database(self) -> str:
@@ -42,6 +42,10 @@ class Target:
     def on(self, database: str) -> Target:
         """Another database of the same server."""
         return replace(self, parameters={**self.parameters, "dbname": database})
+
+    def url(self) -> str:
+        """All of it for a driver, the password too."""
+        return make_conninfo(**self.parameters, password=self.password)
 
     def argument(self) -> str:
         """How each client program is told where to connect."""
@@ -82,7 +86,7 @@ def connected(target: Target) -> Generator[psycopg.Connection]:
         DatabaseUnavailable: the server does not answer, or refuses us.
     """
     try:
-        connection = psycopg.connect(make_conninfo(**target.parameters, password=target.password), autocommit=True)
+        connection = psycopg.connect(target.url(), autocommit=True)
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
         raise DatabaseUnavailable(f"The database at {target.address} does not let us in: {reason}") from None

@@ -6,8 +6,10 @@ the server makes a new one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 
 from trunkline.postgres import locks, postmaster
@@ -15,6 +17,9 @@ from trunkline.postgres.processes import spawn_detached
 
 CHANGE_TIMEOUT_S = 3600.0
 """The watchdog has nothing else to do than to wait."""
+
+END_TIMEOUT_S = 5.0
+"""How long to wait for it to end, in seconds. It is harmless if it takes longer."""
 
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); from trunkline.postgres.watchdog import main; main(*sys.argv[2:])"
 
@@ -35,8 +40,18 @@ def ensure_watchdog(state: Path, cluster: Path) -> None:
 
 
 def main(state: str, cluster: str, descriptor: str) -> None:
-    """Watch until the server is stopped, or is to be kept without users."""
-    watch(Path(state), Path(cluster), own_lock=int(descriptor))
+    """Watch until the server is stopped, or is to be kept without users, or the whole folder was removed."""
+    with contextlib.suppress(FileNotFoundError):
+        watch(Path(state), Path(cluster), own_lock=int(descriptor))
+
+
+def wait_for_watchdog(state: Path) -> None:
+    """Wait for the watchdog of a server without users to end, which it does at once: nothing of ours is left then."""
+    deadline = time.monotonic() + END_TIMEOUT_S
+    while locks.is_held(state / "watchdog.lock") and not locks.user_slots(state / "users"):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(locks.POLL_S)
 
 
 def watch(state: Path, cluster: Path, *, own_lock: int) -> None:
@@ -46,9 +61,9 @@ def watch(state: Path, cluster: Path, *, own_lock: int) -> None:
     start can take a watchdog that is about to end for one that watches.
     """
     users = state / "users"
-    while state.is_dir():
+    while True:
         locks.wait_until_unused(users)
-        with locks.exclusively(state / "change.lock", timeout_s=CHANGE_TIMEOUT_S):
+        with locks.exclusively(state / "change.lock", timeout_s=CHANGE_TIMEOUT_S, make=False):
             locks.sweep_slots(users)
             if locks.user_slots(users):
                 continue

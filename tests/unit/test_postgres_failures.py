@@ -22,6 +22,7 @@ FATAL:  could not create any TCP/IP sockets
 FULL = """\
 running bootstrap script ... 2026-01-01 10:00:00.000 UTC [7] FATAL:  could not write to file "pg_wal/xlogtemp.7": \
 No space left on device
+2026-01-01 10:00:00.001 UTC [7] PANIC:  cannot abort transaction 1, it was already committed
 child process exited with exit code 1
 initdb: removing contents of data directory "/data/postgres/new-1/data"
 """

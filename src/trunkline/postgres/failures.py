@@ -35,7 +35,10 @@ def explain_failure(output: str, cluster: Path, *, port: int) -> SetupError:
     severe = [match["message"] for match in _SEVERE.finditer(output)]
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     cause = severe[-1] if severe else lines[-1] if lines else "it said nothing"
-    advice = next((advice for sign, advice in _ADVICE if sign in output), "")
+    advice = ""
+    known = [(message, advice) for sign, advice in _ADVICE for message in severe if sign in message]
+    if known:  # what follows it in the output are its consequences
+        cause, advice = known[0]
     return SetupError(f"The embedded PostgreSQL at {cluster} did not start: {cause.rstrip('.')}. {advice}".rstrip())
 
 

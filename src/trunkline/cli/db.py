@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Generator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from trunkline.cli.console import Format, FormatOption, out, print_json, progress
+from trunkline.cli.home import DATABASE
 from trunkline.errors import SetupError
 
 if TYPE_CHECKING:
@@ -23,27 +22,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-DATABASE = "trunkline"
-"""Name of the application's database in the embedded server."""
-
 app = typer.Typer(name="db", help="The database: start and stop the embedded one, dump, restore, look inside.")
-_out = Console()
-_progress = Console(stderr=True)
-
-
-class Format(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-FormatOption = Annotated[Format, typer.Option("--format", help="text to read, json for scripts.")]
-
-
-@app.callback()
-def _group() -> None:  # pyright: ignore[reportUnusedFunction]  # Typer calls it
-    """The database: start and stop the embedded one, dump, restore, look inside."""
 
 
 @app.command()
@@ -61,9 +40,9 @@ def start(
     finally:
         server.release()
     if output is Format.JSON:
-        _print_json({"running": True, "host": running.host, "port": running.port, "data": str(running.data_folder)})
+        print_json({"running": True, "host": running.host, "port": running.port, "data": str(running.data_folder)})
     else:
-        _out.print(f"PostgreSQL runs on {running.host}:{running.port} until `trunkline db stop`.", highlight=False)
+        out.print(f"PostgreSQL runs on {running.host}:{running.port} until `trunkline db stop`.")
 
 
 @app.command()
@@ -73,7 +52,7 @@ def stop() -> None:
     server = _embedded()
     was_running = server.status().running
     server.stop()
-    _out.print("PostgreSQL is stopped." if was_running else "PostgreSQL was not running.")
+    out.print("PostgreSQL is stopped." if was_running else "PostgreSQL was not running.")
 
 
 @app.command()
@@ -82,7 +61,7 @@ def status(output: FormatOption = Format.TEXT) -> None:
     url = _own_url()
     facts = _own_facts(url) if url else _embedded_facts(_embedded())
     if output is Format.JSON:
-        _print_json(facts)
+        print_json(facts)
     else:
         _print_facts(facts)
 
@@ -109,7 +88,7 @@ def dump(
 
     with _database() as target:
         _show(write_dump(target, file, replace=force), f"Dumping {target.database}")
-    _out.print(escape(f"{file} holds the database ({decimal(file.stat().st_size)})."), highlight=False, soft_wrap=True)
+    out.print(escape(f"{file} holds the database ({decimal(file.stat().st_size)})."), soft_wrap=True)
 
 
 @app.command()
@@ -125,8 +104,8 @@ def restore(
         steps = bring_back(target, file, clean=clean, make_roles=_own_url() is None)
         notes = _show(steps, f"Restoring {target.database}")
     for note in notes:
-        _out.print(escape(note), highlight=False, soft_wrap=True)
-    _out.print(escape(f"The database {target.database} is restored from {file}."), highlight=False, soft_wrap=True)
+        out.print(escape(note), soft_wrap=True)
+    out.print(escape(f"The database {target.database} is restored from {file}."), soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -225,16 +204,12 @@ def _print_facts(facts: dict[str, Any]) -> None:
             table.add_row(name, "yes" if value else "no")
         else:
             table.add_row(name, escape(str(value)))
-    _out.print(table)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    _out.print_json(json.dumps(value))
+    out.print(table)
 
 
 def _show(steps: Generator[str, None, Result], title: str) -> Result:
     """Draw what an engine reports, as one line that changes (nothing where nobody watches); gives its result."""
-    with contextlib.closing(steps), _progress.status(title) as line:
+    with contextlib.closing(steps), progress.status(title) as line:
         while True:
             try:
                 line.update(escape(f"{title}: {next(steps)}"))

@@ -88,10 +88,18 @@ def connected(target: Target) -> Generator[psycopg.Connection]:
     try:
         connection = psycopg.connect(target.url(), autocommit=True)
     except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise DatabaseUnavailable(f"The database at {target.address} does not let us in: {reason}") from None
+        raise DatabaseUnavailable(
+            f"The database at {target.address} does not let us in: {connection_failure(error)}."
+        ) from None
     with contextlib.closing(connection):
         yield connection
+
+
+def connection_failure(error: psycopg.OperationalError) -> str:
+    """The reason alone, out of libpq's lines of addresses tried and hints."""
+    lines = str(error).strip().splitlines()
+    told = [line for line in lines if "failed: " in line] or lines
+    return told[-1].rpartition("failed: ")[2].removeprefix("FATAL:").strip().rstrip(".")
 
 
 def server_major(connection: psycopg.Connection) -> int:

@@ -57,6 +57,14 @@ def server(data_dir: Path) -> Generator[EmbeddedServer]:
 
 
 @pytest.fixture
+def other(data_dir: Path) -> Generator[EmbeddedServer]:
+    """A second server beside it."""
+    server = EmbeddedServer(data_dir / "other", settings=QUICK)
+    yield server
+    server.release()
+
+
+@pytest.fixture
 def start_user() -> Generator[StartUser]:
     """Start processes that use the server of a folder until they read a line; all are ended."""
     started: list[subprocess.Popen[str]] = []

@@ -11,20 +11,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.integration.postgres.conftest import QUICK
 
 from trunkline.postgres.embedded import EmbeddedServer
 
-PROGRAM = """
-import sys
-from trunkline.cli.db import app
-from trunkline.errors import TrunklineError
-try:
-    app()
-except TrunklineError as error:
-    print(error.detail, file=sys.stderr)
-    sys.exit(1)
-"""
+PROGRAM = "from trunkline.cli import main; main()"
 
 Db = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -35,7 +25,7 @@ def db(data_dir: Path) -> Db:
 
     def run(*arguments: str, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-W", "error", "-c", PROGRAM, *arguments],
+            [sys.executable, "-W", "error", "-c", PROGRAM, "db", *arguments],
             input=typed,
             capture_output=True,
             text=True,
@@ -81,9 +71,10 @@ def test_psqls_exit_status_is_ours(db: Db) -> None:
     assert db("shell", typed="\\set ON_ERROR_STOP on\nSELECT 1/0;\n").returncode == 3
 
 
-def test_a_server_of_ones_own_is_used_and_never_started_or_stopped(db: Db, data_dir: Path) -> None:
-    other = EmbeddedServer(data_dir / "other", settings=QUICK)  # stands for a server that somebody else runs
-    running = other.start()
+def test_a_server_of_ones_own_is_used_and_never_started_or_stopped(
+    db: Db, data_dir: Path, other: EmbeddedServer
+) -> None:
+    running = other.start()  # stands for a server that somebody else runs
     running.ensure_database("mine")
     own = {"TRUNKLINE_DATABASE_URL": running.url("mine")}
     for command in ("start", "stop"):
@@ -98,13 +89,12 @@ def test_a_server_of_ones_own_is_used_and_never_started_or_stopped(db: Db, data_
     with psycopg.connect(running.url("mine")) as connection:
         assert connection.execute("TABLE kept").fetchall() == [(42,)]
     assert not (data_dir / "postgres").exists()
-    other.release()
 
 
 def test_a_server_of_ones_own_that_is_down_is_named(db: Db) -> None:
     shown = db("status", TRUNKLINE_DATABASE_URL="postgresql://somebody:hush@127.0.0.1:1/mine")
     assert shown.returncode == 1
-    assert "127.0.0.1:1 does not let us in" in shown.stderr
+    assert "127.0.0.1:1 does not let us in: Connection refused." in shown.stderr
     assert "hush" not in shown.stderr
 
 

@@ -34,7 +34,8 @@ CHANGE_TIMEOUT_S = 120.0
 """How long to wait while another process starts or stops the server, in seconds."""
 START_TIMEOUT_S = 300.0
 """How long a start may take, recovery after a crash included, in seconds."""
-PORT_ATTEMPTS = 5
+PORT_RETRIES = 4
+"""How many more ports to try when another program takes the one that was found free."""
 
 CLUSTER_SETTINGS = {
     "log_directory": "log",
@@ -274,20 +275,19 @@ class EmbeddedServer:
         if not (where.cluster / "PG_VERSION").exists():
             _make_cluster(where, binaries, account, self._settings)
         _check_major(where.cluster, binaries)
-        for attempt in range(1, PORT_ATTEMPTS + 1):
-            running = self._try_launch(where, binaries, account, first=attempt == 1)
+        preferred = self._port or _last_port(where.state)
+        for port in (preferred, *[0] * PORT_RETRIES):
+            running = self._try_launch(where, binaries, account, port=self._port or _free_port(port))
             if running:
                 return running
-            output = _start_output(where)
-            if self._port or attempt == PORT_ATTEMPTS or not port_is_taken(output):
-                raise explain_failure(output, where.cluster, port=self._port)
-        raise AssertionError("unreachable: the loop above returns or raises")
+            if self._port or not port_is_taken(_start_output(where)):
+                break
+        raise explain_failure(_start_output(where), where.cluster, port=self._port)
 
     def _try_launch(
-        self, where: Place, binaries: Binaries, account: Account | None, *, first: bool
+        self, where: Place, binaries: Binaries, account: Account | None, *, port: int
     ) -> postmaster.PidFile | None:
         """Start the server on one port and wait; None if it ended again."""
-        port = self._port or _free_port(_last_port(where.state) if first else 0)
         stale = postmaster.read_pid_file(where.cluster)
         with locks.exclusively(where.state / "server.lock", timeout_s=CHANGE_TIMEOUT_S) as server_lock:
             spawn_detached(

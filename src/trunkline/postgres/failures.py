@@ -30,7 +30,7 @@ def port_is_taken(output: str) -> bool:
 
 def explain_failure(output: str, cluster: Path, *, port: int) -> SetupError:
     """The error for a server (or initdb) that ended with this output. `port` is the one asked for, 0 for any."""
-    if port_is_taken(output):
+    if port and port_is_taken(output):
         return SetupError(f"Port {port} on 127.0.0.1 is taken. End the program that has it, or choose another port.")
     severe = [match["message"] for match in _SEVERE.finditer(output)]
     lines = [line.strip() for line in output.splitlines() if line.strip()]

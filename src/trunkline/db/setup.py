@@ -9,11 +9,11 @@ import psycopg
 from psycopg import sql
 
 from trunkline.db import revisions
-from trunkline.db.access import ROLES
+from trunkline.db.access import DEFINER, ROLES
 from trunkline.db.base import new_id
 from trunkline.db.safety import check_server, first_line
 from trunkline.db.urls import libpq_url, sqlalchemy_url
-from trunkline.errors import DatabaseUnavailable, SetupError
+from trunkline.errors import DatabaseUnavailable, NotFound, SetupError
 
 LOGIN_ROLE = "trunkline_login"
 
@@ -105,3 +105,27 @@ def _make_login(connection: psycopg.Connection, login: str, password: str) -> No
         connection.execute(sql.SQL("alter role {} set search_path = public, extensions, pg_temp").format(name))
     except psycopg.errors.InsufficientPrivilege as error:
         raise SetupError(f"The owner may not make the login role {login}: {first_line(error)}.") from None
+
+
+def find_organization(owner_url: str, name: str | None) -> UUID:
+    """The id of an organization by slug or id; without a name, of the only one. Found as the owner.
+
+    Raises:
+        NotFound: there is none of this name, or no name and not just one.
+    """
+    known = all_organizations(owner_url)
+    found = [id_ for id_, slug, _ in known if name in (None, slug, str(id_))]
+    if len(found) == 1:
+        return found[0]
+    slugs = ", ".join(slug for _, slug, _ in known[:20]) or "none yet; trunkline organizations create makes one"
+    if name is None:
+        raise NotFound(f"Say which organization with --organization. There are: {slugs}.")
+    raise NotFound(f"There is no organization {name!r}. There are: {slugs}.")
+
+
+def all_organizations(owner_url: str) -> list[tuple[UUID, str, str]]:
+    """Id, slug and name of every organization, as the owner."""
+    with connect(owner_url) as connection, connection.transaction():
+        # Forced policies bind the owner too; the definer's role may read organizations, and the owner is its member.
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(DEFINER)))
+        return connection.execute("select id, slug, name from public.organizations order by slug").fetchall()

@@ -18,9 +18,9 @@ from pydantic_core import to_json
 
 from trunkline.db.principals import Service
 from trunkline.db.tenant import Database
-from trunkline.errors import ProviderFailed, TrunklineError
+from trunkline.errors import TrunklineError
 from trunkline.runtime.live import LiveTurn
-from trunkline.sessions import repository, service
+from trunkline.sessions import service
 from trunkline.sessions.schemas import TurnView
 
 POLL_S = 0.25
@@ -109,17 +109,12 @@ async def follow(
     """
     while True:
         async with database.tenant(principal) as session:
-            values = {"turn_id": turn, "handle": handle, "offset": offset}
-            row = (await session.execute(repository.WATCH_TURN, values)).one_or_none()
-        if row is None:
-            raise service.UnknownTurn(f"The session has no turn {turn}.")
-        if row.status in ("complete", "cancelled"):
+            piece, has_ended = await service.watch_turn(session, handle, turn, offset)
+        if has_ended:
             return
-        if row.status == "failed" or row.expired:
-            raise ProviderFailed(row.error or service.TURN_DIED)
-        if row.piece:
-            offset += len(row.piece)
-            yield row.piece
+        if piece:
+            offset += len(piece)
+            yield piece
         await asyncio.sleep(POLL_S)
 
 

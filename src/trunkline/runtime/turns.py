@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import TextClause
 
 from trunkline.agents.settings import AgentSettings
 from trunkline.db.base import new_id
 from trunkline.db.principals import Service
-from trunkline.db.tenant import Database
+from trunkline.db.tenant import Database, TenantSession
 from trunkline.errors import DatabaseUnavailable, ProviderFailed, TrunklineError
 from trunkline.organizations import service as organizations
 from trunkline.organizations.vault import Vault
@@ -27,9 +27,9 @@ from trunkline.runtime.agent import AgentRuntime
 from trunkline.runtime.definition import AgentDefinition, HistoryMessage, TurnInput
 from trunkline.runtime.events import Finished, TextDelta
 from trunkline.runtime.live import LiveTurn
-from trunkline.sessions import repository, service
+from trunkline.sessions import service
 from trunkline.sessions.schemas import MessageView, TurnView, UsageView
-from trunkline.sessions.service import LEASE_S, Admission, VersionCache
+from trunkline.sessions.service import Admission, VersionCache
 
 FLUSH_S = 0.25
 """How often what was said is written to the turn's row at most, in seconds."""
@@ -39,6 +39,8 @@ RENEW_S = 4.0
 
 RETRY_S = 30.0
 """How long an answer is offered to a database that is away, in seconds. Then the turn's lease passes, and it fails."""
+
+Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
 
@@ -94,9 +96,7 @@ class Turns:
             live.task.cancel()
             await asyncio.wait([live.task])
         async with self._database.tenant(principal) as session:
-            values = {"turn_id": turn_id, "message_id": new_id()}
-            await session.execute(repository.CANCEL_ELSEWHERE, values)
-        async with self._database.tenant(principal) as session:
+            await service.cancel_turn(session, turn_id)
             return (await service.turn_status(session, handle, turn_id)).status
 
     async def close(self, grace_s: float = 10.0) -> None:
@@ -112,7 +112,7 @@ class Turns:
 
     async def fail_expired(self) -> None:
         """Mark turns failed whose server died: their leases have passed."""
-        await self._database.ask(repository.FAIL_EXPIRED, {})
+        await service.fail_expired_turns(self._database)
 
     async def _run(
         self, live: LiveTurn, principal: Service, admission: Admission, settings: AgentSettings, key: SecretStr | None
@@ -162,16 +162,9 @@ class Turns:
             if live.length == written and silent_s < RENEW_S:
                 continue
             text = live.text()
-            values = {
-                "turn_id": live.turn_id,
-                "attempt": admission.attempt,
-                "piece": text[written:],
-                "length": len(text),
-                "lease_s": LEASE_S,
-            }
             try:
                 async with self._database.tenant(principal) as session:
-                    is_ours = (await session.execute(repository.EXTEND_TURN, values)).one_or_none() is not None
+                    is_ours = await service.extend_turn(session, admission, text[written:], len(text))
             except DatabaseUnavailable:
                 continue  # the lease gives it some seconds; completion says the last word
             if not is_ours:
@@ -183,7 +176,7 @@ class Turns:
     async def _complete(
         self, live: LiveTurn, principal: Service, admission: Admission, settings: AgentSettings, finished: Finished
     ) -> TurnView:
-        message = MessageView(
+        answer = MessageView(
             id=new_id(),
             turn_id=live.turn_id,
             role="assistant",
@@ -195,26 +188,21 @@ class Turns:
             citations=[],
             created_at=live.user_message.created_at,
         )
-        values = {
-            **self._answer_values(admission, message, "complete"),
-            "usage_id": new_id(),
-            "agent_id": admission.agent_id,
-            "user_id": admission.user_id,
-            "provider": settings.llm_provider,
-            "input_tokens": finished.input_tokens,
-        }
-        row = await self._write(principal, repository.COMPLETE_TURN, values)
-        if row is None:
-            raise TurnLost("The turn was stopped or taken over. Look at the session's messages.")
         usage = UsageView(input_tokens=finished.input_tokens, output_tokens=finished.output_tokens)
-        answer = message.model_copy(update={"created_at": row.created_at})
-        return TurnView(turn_id=live.turn_id, session_id=live.handle, status="complete", message=answer, usage=usage)
+
+        async def write(session: TenantSession) -> MessageView | None:
+            return await service.complete_turn(session, admission, answer, settings.llm_provider, usage)
+
+        message = await self._write(principal, write)
+        if message is None:
+            raise TurnLost("The turn was stopped or taken over. Look at the session's messages.")
+        return TurnView(turn_id=live.turn_id, session_id=live.handle, status="complete", message=message, usage=usage)
 
     async def _stop(
         self, live: LiveTurn, principal: Service, admission: Admission, settings: AgentSettings
     ) -> TurnView | TrunklineError:
         """The turn was cancelled: what was said stands as an interrupted message."""
-        message = MessageView(
+        answer = MessageView(
             id=new_id(),
             turn_id=live.turn_id,
             role="assistant",
@@ -226,56 +214,36 @@ class Turns:
             citations=[],
             created_at=live.user_message.created_at,
         )
+
+        async def write(session: TenantSession) -> TurnView:
+            # Where another server cancelled it, that one wrote what it knew.
+            await service.interrupt_turn(session, admission, answer)
+            return await service.outcome(session, live.handle, live.turn_id)
+
         try:
-            row = await self._write(
-                principal, repository.CANCEL_TURN, self._answer_values(admission, message, "cancelled")
-            )
-            if row is None:  # another server cancelled it, and wrote what it knew
-                async with self._database.tenant(principal) as session:
-                    return await service.outcome(session, live.handle, live.turn_id)
+            return await self._write(principal, write)
         except TrunklineError as error:
             return error
-        answer = message.model_copy(update={"created_at": row.created_at}) if live.length else None
-        return TurnView(
-            turn_id=live.turn_id, session_id=live.handle, status="cancelled", message=answer, usage=UsageView()
-        )
 
     async def _fail(self, principal: Service, admission: Admission, error: TrunklineError) -> TrunklineError:
         _log.warning("turn %s failed: %s", admission.turn_id, error.detail)
-        values = {"turn_id": admission.turn_id, "attempt": admission.attempt, "error": error.detail[:1000]}
         try:
-            await self._write(principal, repository.FAIL_TURN, values)
+            await self._write(principal, lambda session: service.fail_turn(session, admission, error.detail))
         except TrunklineError:
             _log.warning("turn %s could not be marked failed; its lease will pass", admission.turn_id)
         return error
 
-    async def _write(self, principal: Service, statement: TextClause, values: dict[str, Any]) -> Any:
-        """One statement in its own transaction, offered again while the database is away."""
+    async def _write(self, principal: Service, write: Callable[[TenantSession], Awaitable[Result]]) -> Result:
+        """A last word on a turn in its own transaction, said again while the database is away."""
         deadline = asyncio.get_running_loop().time() + RETRY_S
         while True:
             try:
                 async with self._database.tenant(principal) as session:
-                    return (await session.execute(statement, values)).one_or_none()
+                    return await write(session)
             except DatabaseUnavailable:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(0.5)
-
-    @staticmethod
-    def _answer_values(admission: Admission, message: MessageView, turn_status: str) -> dict[str, Any]:
-        conversation = [*admission.history, ("user", admission.content), ("assistant", message.content)]
-        return {
-            "turn_id": admission.turn_id,
-            "attempt": admission.attempt,
-            "turn_status": turn_status,
-            "message_id": message.id,
-            "content": message.content,
-            "status": message.status,
-            "output_tokens": message.tokens_used,
-            "latency_ms": message.latency_ms,
-            "model": message.model_used,
-            "window": service.window(conversation),
-        }
 
 
 def definition_of(admission: Admission, settings: AgentSettings) -> AgentDefinition:

@@ -19,7 +19,7 @@ from trunkline.agents.websites import website
 from trunkline.db.base import new_id
 from trunkline.db.principals import ApiKey, Member, Principal, Service, Visitor
 from trunkline.db.tenant import Database, TenantSession
-from trunkline.errors import Conflict, InvalidInput, NotAllowed, NotFound, TooMany
+from trunkline.errors import Conflict, InvalidInput, NotAllowed, NotFound, ProviderFailed, TooMany
 from trunkline.sessions import repository
 from trunkline.sessions.models import AgentMessage, AgentSession
 from trunkline.sessions.schemas import MessageView, NewSession, TurnStatus, TurnView, UsageView
@@ -279,14 +279,86 @@ async def outcome(session: TenantSession, handle: str, turn_id: UUID) -> TurnVie
 
     Raises:
         UnknownTurn: the session has no such turn.
+        ProviderFailed: the turn failed.
+        SessionBusy: the turn is being answered.
     """
     values = {"turn_id": turn_id, "handle": handle}
     row = (await session.execute(repository.TURN_OUTCOME, values)).one_or_none()
     if row is None:
         raise UnknownTurn(f"The session has no turn {turn_id}.")
+    if row.turn_status == "failed":
+        raise ProviderFailed(row.error or TURN_DIED)
+    if row.turn_status not in ("complete", "cancelled"):
+        raise SessionBusy("The turn is being answered. Follow its stream.", retry_after_s=1)
     message = None if row.id is None else MessageView.model_validate(row)
     usage = UsageView(input_tokens=row.input_tokens, output_tokens=row.output_tokens)
     return TurnView(turn_id=turn_id, session_id=handle, status=row.turn_status, message=message, usage=usage)
+
+
+async def extend_turn(session: TenantSession, turn: Admission, piece: str, length: int) -> bool:
+    """Renew the lease; add `piece` to what was said, now `length` characters. False: the turn is no longer ours."""
+    values = {
+        "turn_id": turn.turn_id,
+        "attempt": turn.attempt,
+        "piece": piece,
+        "length": length,
+        "lease_s": LEASE_S,
+    }
+    return (await session.execute(repository.EXTEND_TURN, values)).one_or_none() is not None
+
+
+async def complete_turn(
+    session: TenantSession, turn: Admission, answer: MessageView, provider: str, usage: UsageView
+) -> MessageView | None:
+    """The second end of a turn: answer, usage, window and counters at once. None: the turn is no longer ours."""
+    values = {
+        **_answer_values(turn, answer, "complete"),
+        "usage_id": new_id(),
+        "agent_id": turn.agent_id,
+        "user_id": turn.user_id,
+        "provider": provider,
+        "input_tokens": usage.input_tokens,
+    }
+    row = (await session.execute(repository.COMPLETE_TURN, values)).one_or_none()
+    return None if row is None else answer.model_copy(update={"created_at": row.created_at})
+
+
+async def interrupt_turn(session: TenantSession, turn: Admission, answer: MessageView) -> bool:
+    """End a turn that was stopped: what was said stands, interrupted. False: the turn is no longer ours."""
+    values = _answer_values(turn, answer, "cancelled")
+    return (await session.execute(repository.CANCEL_TURN, values)).one_or_none() is not None
+
+
+async def cancel_turn(session: TenantSession, turn_id: UUID) -> None:
+    """Stop a turn that another server runs; one that has ended stays as it is."""
+    await session.execute(repository.CANCEL_ELSEWHERE, {"turn_id": turn_id, "message_id": new_id()})
+
+
+async def fail_turn(session: TenantSession, turn: Admission, reason: str) -> None:
+    """Mark a turn failed; its message can be sent again with the same key."""
+    values = {"turn_id": turn.turn_id, "attempt": turn.attempt, "error": reason[:1000]}
+    await session.execute(repository.FAIL_TURN, values)
+
+
+async def fail_expired_turns(database: Database) -> None:
+    """Mark turns failed whose server died, in all organizations: their leases have passed."""
+    await database.ask(repository.FAIL_EXPIRED, {})
+
+
+async def watch_turn(session: TenantSession, handle: str, turn_id: UUID, offset: int) -> tuple[str, bool]:
+    """What was said behind `offset` (characters), and whether the turn has ended well.
+
+    Raises:
+        UnknownTurn: the session has no such turn.
+        ProviderFailed: the turn failed, or its server died.
+    """
+    values = {"turn_id": turn_id, "handle": handle, "offset": offset}
+    row = (await session.execute(repository.WATCH_TURN, values)).one_or_none()
+    if row is None:
+        raise UnknownTurn(f"The session has no turn {turn_id}.")
+    if row.status == "failed" or row.expired:
+        raise ProviderFailed(row.error or TURN_DIED)
+    return row.piece, row.status in ("complete", "cancelled")
 
 
 async def turn_status(session: TenantSession, handle: str, turn_id: UUID) -> TurnStatus:
@@ -366,6 +438,22 @@ async def _start(session: TenantSession, agent: Agent, new: NewSession, domain: 
     if row is None:
         raise UnknownSession("The session vanished while it was being made. Try again.")
     return Started(row, full, made)
+
+
+def _answer_values(turn: Admission, answer: MessageView, status: str) -> dict[str, Any]:
+    conversation: list[Said] = [*turn.history, ("user", turn.content), ("assistant", answer.content)]
+    return {
+        "turn_id": turn.turn_id,
+        "attempt": turn.attempt,
+        "turn_status": status,
+        "message_id": answer.id,
+        "content": answer.content,
+        "status": answer.status,
+        "output_tokens": answer.tokens_used,
+        "latency_ms": answer.latency_ms,
+        "model": answer.model_used,
+        "window": window(conversation),
+    }
 
 
 def _website(value: str) -> str:

@@ -1,0 +1,241 @@
+"""`trunkline demo`: everything on this machine, with a sample organization and two agents on two websites."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from rich.markup import escape
+
+from trunkline.cli.console import out, progress
+from trunkline.cli.home import Home, open_home, write_private
+from trunkline.errors import NotAuthenticated
+from trunkline.settings import load_settings
+
+if TYPE_CHECKING:
+    from trunkline.db.tenant import Database, TenantSession
+
+OWNER = "demo@trunkline.example"
+ORGANIZATION = "demo"
+FACTS = "demo.json"
+TINY = "The bundled model, SmolLM2-135M, is tiny: it answers without key or network, and often says wrong things."
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An agent of the demo; `hosts` are the names under which this machine plays its website."""
+
+    slug: str
+    name: str
+    hosts: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+SAMPLES = (
+    Sample(
+        "bakery",
+        "Corner Bakery",
+        ("127.0.0.1", "bakery.localhost"),
+        {
+            "description": "Answers customers of a small bakery.",
+            "system_prompt": (
+                "You are the friendly assistant of Corner Bakery. The bakery opens at 7 and closes at 18, from Monday"
+                " to Saturday. It sells sourdough bread, croissants and cakes to order. Answer in one or two short"
+                " sentences."
+            ),
+            "first_message": "Hello! Ask me about our bread, cakes or opening hours.",
+            "suggested_questions": ["When do you open?", "Do you sell sourdough bread?", "Can I order a cake?"],
+        },
+    ),
+    Sample(
+        "clinic",
+        "Riverside Clinic",
+        ("localhost", "clinic.localhost"),
+        {
+            "description": "Answers patients of a family clinic.",
+            "system_prompt": (
+                "You are the calm assistant of Riverside Clinic, a family practice. Appointments are made by phone"
+                " between 8 and 12. Never give a diagnosis; in an emergency tell people to call 112. Answer in one or"
+                " two short sentences."
+            ),
+            "first_message": "Welcome to Riverside Clinic. How can I help?",
+            "suggested_questions": ["How do I make an appointment?", "What are your phone hours?"],
+        },
+    ),
+)
+
+
+@dataclass(frozen=True)
+class SeededAgent:
+    """An agent as it is in the database now."""
+
+    id: UUID
+    slug: str
+    name: str
+    websites: tuple[str, ...]
+    provider: str
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What the demo's database holds."""
+
+    organization_id: UUID
+    agents: list[SeededAgent]
+    api_key: str
+
+
+def demo() -> None:
+    """Start a database, the server and the bundled model, with two agents to talk to. Ctrl-C ends all of it."""
+    from trunkline.cli.logs import log_to_stderr
+    from trunkline.web.serve import address_of, bind
+
+    log_to_stderr()
+    settings = load_settings()
+    listener = bind(settings.host, settings.port)  # before anything slow: a taken port is said at once
+    host, port = address_of(listener)
+    waiting = progress.status("Starting PostgreSQL (the first time takes some seconds) …")
+    waiting.start()
+    try:
+        with open_home() as home:
+            waiting.update("Looking after the sample organization …")
+            seeded = asyncio.run(_seed(home, host, port))
+            _write_facts(home, f"http://{host}:{port}", seeded)
+            waiting.update("Loading the bundled model …")
+            _serve(home, listener, f"http://{host}:{port}", seeded, waiting.stop)
+    finally:
+        waiting.stop()
+
+
+def _serve(
+    home: Home, listener: socket.socket, base_url: str, seeded: Seeded, stop_waiting: Callable[[], None]
+) -> None:
+    from trunkline.web.app import create_app
+    from trunkline.web.page import PageAgent
+    from trunkline.web.serve import run
+
+    offered = [
+        PageAgent(agent.id, agent.name, agent.websites, TINY if agent.provider == "local" else "", agent.slug)
+        for agent in seeded.agents
+    ]
+    providers = sorted({agent.provider for agent in seeded.agents} & {"local"})
+    app = create_app(home.settings, home.login_url, page_agents=offered, start_providers=providers)
+
+    def announce() -> None:
+        stop_waiting()
+        _print_tour(home.settings.data_dir, base_url, seeded)
+        print(f"ready {base_url}", flush=True)  # noqa: T201  scripts wait for this very line
+
+    run(app, listener, on_ready=announce)
+
+
+def _print_tour(folder: Path, base_url: str, seeded: Seeded) -> None:
+    lines = ["[bold]Trunkline is running.[/] Talk to an agent:"]
+    for agent in seeded.agents:
+        lines += [f"  {escape(agent.name):18} http://{website}/" for website in agent.websites]
+    lines += [
+        "",
+        "In the terminal   .venv/bin/trunkline chat bakery",
+        f"The API           {base_url}/docs",
+        f"Key and ids       {escape(str(folder / 'demo.json'))}",
+        "The tables        .venv/bin/trunkline db shell",
+        "",
+        TINY,
+        "A real model: start with TRUNKLINE_MODELS_OPENAI_API_KEY set, then",
+        "  .venv/bin/trunkline agents set bakery llm_provider=openai llm_model=gpt-4o-mini",
+        "",
+        "Ctrl-C ends everything.",
+    ]
+    out.print("\n".join(lines), soft_wrap=True)
+
+
+async def _seed(home: Home, host: str, port: int) -> Seeded:
+    from trunkline.db.principals import Member, Service
+    from trunkline.db.setup import ensure_person
+    from trunkline.db.tenant import Database
+
+    owner = ensure_person(home.owner_url, OWNER, "Demo Owner")
+    database = Database(home.login_url, pool_size=1)
+    try:
+        async with database.tenant(Member(owner, OWNER)) as session:
+            organization_id = await _organization(session)
+        async with database.tenant(Service(organization_id)) as session:
+            agents = [await _agent(session, organization_id, sample, host, port) for sample in SAMPLES]
+        key = await _api_key(database, organization_id, home.settings.data_dir)
+    finally:
+        await database.close()
+    return Seeded(organization_id, agents, key)
+
+
+async def _organization(session: TenantSession) -> UUID:
+    from trunkline.organizations import service
+    from trunkline.organizations.schemas import NewOrganization
+
+    for organization in await service.list_organizations(session, 200, None):
+        if organization.slug == ORGANIZATION:
+            return organization.id
+    return (await service.create_organization(session, NewOrganization(name="Demo", slug=ORGANIZATION))).id
+
+
+async def _agent(session: TenantSession, organization_id: UUID, sample: Sample, host: str, port: int) -> SeededAgent:
+    """The sample's agent on this run's addresses; whatever else somebody has set on it stays."""
+    from trunkline.agents import service
+    from trunkline.agents.schemas import NewAgent
+
+    hosts = sample.hosts if host in {name for other in SAMPLES for name in other.hosts} else (host, *sample.hosts)
+    here = tuple(name if port == 80 else f"{name}:{port}" for name in hosts)
+    try:
+        agent = await service.find(session, sample.slug)
+    except service.UnknownAgent:
+        new = NewAgent(
+            name=sample.name,
+            slug=sample.slug,
+            llm_provider="local",
+            llm_model="smollm2-135m-instruct",
+            temperature=0.2,
+            max_tokens=200,
+            channels=["web", "api"],
+            **sample.settings,
+        )
+        agent = await service.create(session, organization_id, new)
+    elsewhere = [site for site in agent.allowed_domains if site.partition(":")[0] not in hosts]
+    wanted = [*here, *elsewhere]
+    if agent.allowed_domains != wanted or not agent.is_published:
+        agent = await service.change(session, agent.id, {"allowed_domains": wanted})
+        await service.publish(session, agent.id, "for the addresses of this run")
+    return SeededAgent(agent.id, agent.slug, agent.name, here, agent.llm_provider)
+
+
+async def _api_key(database: Database, organization_id: UUID, folder: Path) -> str:
+    """The key of the last run if it is still good, else a fresh one."""
+    from trunkline.db.principals import Service
+    from trunkline.organizations import service
+    from trunkline.organizations.schemas import NewKey
+
+    try:
+        known = json.loads((folder / FACTS).read_text(encoding="utf-8"))["api_key"]
+        if (await service.authenticate_key(database, known)).organization_id == organization_id:
+            return known
+    except (OSError, ValueError, KeyError, NotAuthenticated):
+        pass  # no earlier run, or its key was revoked
+    async with database.tenant(Service(organization_id)) as session:
+        return (await service.create_key(session, organization_id, NewKey(name="demo")))[1]
+
+
+def _write_facts(home: Home, base_url: str, seeded: Seeded) -> None:
+    facts = {
+        "base_url": base_url,
+        "api_key": seeded.api_key,
+        "organization_id": str(seeded.organization_id),
+        "agents": [
+            {"id": str(agent.id), "slug": agent.slug, "websites": list(agent.websites)} for agent in seeded.agents
+        ],
+        "database_url": home.login_url,
+    }
+    write_private(home.settings.data_dir / FACTS, json.dumps(facts, indent=2) + "\n")

@@ -1,0 +1,26 @@
+"""Where the server's log goes when a person runs it in a terminal."""
+
+from __future__ import annotations
+
+import logging
+
+import structlog
+
+
+def log_to_stderr(level: int = logging.WARNING) -> None:
+    """One line a record on stderr, with time and level."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.stdlib.ExtraAdder(),
+            ],
+            processor=structlog.dev.ConsoleRenderer(colors=False),
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    logging.getLogger("trunkline").setLevel(min(level, logging.INFO))

@@ -1,0 +1,159 @@
+"""The app factory: what the server holds, and the routes over it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from sqlalchemy import text
+
+from trunkline import __version__
+from trunkline.agents import endpoints as agents
+from trunkline.db.tenant import Database
+from trunkline.errors import DatabaseUnavailable
+from trunkline.organizations import endpoints as organizations
+from trunkline.organizations.vault import Vault
+from trunkline.runtime import AgentRuntime, standard_providers
+from trunkline.runtime import endpoints as turns
+from trunkline.runtime.turns import Turns
+from trunkline.sessions import endpoints as sessions
+from trunkline.sessions.tokens import VisitorTokens
+from trunkline.settings import Settings
+from trunkline.web import page, problems
+from trunkline.web.middleware import Edge
+from trunkline.web.page import PageAgent
+from trunkline.web.principal import authenticator
+
+SWEEP_S = 5.0
+"""How often turns of servers that died are looked for, in seconds."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Readiness:
+    """What the server still waits for before a turn can be taken."""
+
+    warm: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def create_app(
+    settings: Settings,
+    database_url: str,
+    *,
+    page_agents: Sequence[PageAgent] = (),
+    start_providers: Sequence[str] = (),
+) -> FastAPI:
+    """The server over one database.
+
+    `page_agents` are offered on the page at `/`; `start_providers` are started at once, so that no first turn waits.
+
+    Raises:
+        SetupError: the secret is missing or weak.
+    """
+    security = settings.security
+    vault = Vault(_plain(security.secret), _plain(security.previous_secret))
+    tokens = VisitorTokens(vault.token_keys, security.visitor_token_seconds)
+    options = settings.database
+    database = Database(
+        database_url,
+        pool_size=options.pool_size,
+        pool_timeout_s=options.pool_timeout_seconds,
+        statement_timeout_ms=options.statement_timeout_ms,
+    )
+    runtime = AgentRuntime(standard_providers(settings))
+    runner = Turns(database, runtime, vault)
+    readiness = Readiness()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        background = [
+            asyncio.create_task(_warm(runtime, readiness, start_providers)),
+            asyncio.create_task(_sweep(runner)),
+        ]
+        yield
+        for task in background:
+            task.cancel()
+        await asyncio.wait(background)
+        await runner.close()
+        await runtime.close()
+        await database.close()
+
+    app = FastAPI(
+        title="Trunkline",
+        version=__version__,
+        summary="AI agents for many organizations, every session isolated by the database itself.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.database = database
+    app.state.vault = vault
+    app.state.tokens = tokens
+    app.state.turns = runner
+    app.state.readiness = readiness
+    app.state.page_agents = list(page_agents)
+    app.state.authenticate = authenticator(database, tokens, security.jwt_secret)
+    problems.install(app)
+    app.add_middleware(
+        CORSMiddleware,
+        # Tokens travel in a header, never as cookies: which site may start a session is checked by Origin, per agent.
+        allow_origins=["*"],
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"],
+        expose_headers=["Retry-After", "X-Request-Id"],
+        max_age=600,
+    )
+    app.add_middleware(Edge)
+    for router in (organizations.router, agents.router, sessions.router, turns.router, page.router):
+        app.include_router(router)
+    app.add_api_route("/healthz", _healthz, methods=["GET"], tags=["operations"])
+    app.add_api_route("/readyz", _readyz, methods=["GET"], tags=["operations"])
+    return app
+
+
+async def _healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok", "version": __version__}
+
+
+async def _readyz(request: Request) -> JSONResponse:
+    """200 when a turn can be taken; else 503 and what is missing."""
+    readiness: Readiness = request.app.state.readiness
+    database: Database = request.app.state.database
+    checks: dict[str, Any] = {"runtime": "ok" if readiness.warm.is_set() else "starting"}
+    try:
+        await database.ask(text("select 1"), {})
+        checks["database"] = "ok"
+    except DatabaseUnavailable as error:
+        checks["database"] = error.detail
+    is_ready = all(value == "ok" for value in checks.values())
+    return JSONResponse(
+        {"status": "ok" if is_ready else "not ready", **checks},
+        200 if is_ready else 503,
+        {} if is_ready else {"Retry-After": "1"},
+    )
+
+
+async def _warm(runtime: AgentRuntime, readiness: Readiness, providers: Sequence[str]) -> None:
+    """Load what is slow while the port already answers."""
+    await runtime.warm(providers)
+    readiness.warm.set()
+
+
+async def _sweep(turns: Turns) -> None:
+    while True:
+        with contextlib.suppress(DatabaseUnavailable):
+            await turns.fail_expired()
+        await asyncio.sleep(SWEEP_S)
+
+
+def _plain(secret: Any) -> str | None:
+    return None if secret is None else secret.get_secret_value()

@@ -28,6 +28,11 @@ class AgentRuntime:
         self._graphs: OrderedDict[tuple[UUID, int], AgentGraph] = OrderedDict()
         self._is_warm = False
 
+    @property
+    def cached_versions(self) -> list[tuple[UUID, int]]:
+        """Agent and version of every graph that is kept, the one used longest ago first."""
+        return list(self._graphs)
+
     async def warm(self, start: Collection[str] = ()) -> None:
         """Load LangGraph and the providers in a thread (about two seconds of CPU), while the port already answers.
 

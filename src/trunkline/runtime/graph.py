@@ -26,7 +26,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from pydantic import SecretStr
 
-from trunkline.errors import ProviderFailed, TrunklineError
+from trunkline.errors import ProviderFailed
 from trunkline.runtime.definition import AgentDefinition, HistoryMessage, TurnInput
 from trunkline.runtime.events import Finished, TextDelta
 from trunkline.runtime.providers import Provider
@@ -165,7 +165,7 @@ async def _ask_model(
     try:
         async with asyncio.timeout(ANSWER_LIMIT_S):
             await _stream_answer(definition, provider, messages, context, answer)
-    except TrunklineError:
+    except ProviderFailed:
         raise
     except TimeoutError:
         raise ProviderFailed(_timeout_sentence(definition, answer)) from None

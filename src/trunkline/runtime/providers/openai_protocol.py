@@ -96,16 +96,17 @@ def protocol_model(
 
 def explain(who: str, error: Exception, secret: SecretStr | None) -> ProviderFailed:
     """`who` ("Agent 'X' got no whole answer: …") and what went wrong, in bounded length and without the key."""
-    refused = next((cause for cause in _causes(error) if isinstance(cause, OutgoingRefused)), None)
-    if refused is not None:
-        return ProviderFailed(f"{who} was not called. {refused.detail}")
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, OutgoingRefused):
+            return ProviderFailed(f"{who} was not used. {cause.detail}")
     if isinstance(error, openai.APIStatusError):
         return _explain_status(who, error, secret)
     if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
         return ProviderFailed(f"{who} did not answer in time. Try again.")
-    if isinstance(error, openai.APIConnectionError | httpx2.ConnectError):
+    if any(isinstance(cause, httpx2.ConnectError) for cause in causes):
         return ProviderFailed(f"{who} cannot be reached. Check the base URL, and that a server answers there.")
-    if isinstance(error, httpx2.TransportError):
+    if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
         return ProviderFailed(f"{who} broke off. Try again.")
     if isinstance(error, openai.APIError):
         return ProviderFailed(f"{who} reported a failure.{_quote(error, secret)}")

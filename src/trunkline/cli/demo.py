@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -93,12 +95,12 @@ class Seeded:
 
 def demo() -> None:
     """Start a database, the server and the bundled model, with two agents to talk to. Ctrl-C ends all of it."""
-    from trunkline.cli.logs import log_to_stderr
-    from trunkline.web.serve import address_of, bind
+    from trunkline.web.listen import address_of, bind
 
-    log_to_stderr()
     settings = load_settings()
     listener = bind(settings.host, settings.port)  # before anything slow: a taken port is said at once
+    loading = threading.Thread(target=_load_server, daemon=True)
+    loading.start()  # while PostgreSQL starts
     host, port = address_of(listener)
     waiting = progress.status("Starting PostgreSQL (the first time takes some seconds) …")
     waiting.start()
@@ -107,10 +109,18 @@ def demo() -> None:
             waiting.update("Looking after the sample organization …")
             seeded = asyncio.run(_seed(home, host, port))
             _write_facts(home, f"http://{host}:{port}", seeded)
-            waiting.update("Loading the bundled model …")
+            loading.join()
             _serve(home, listener, f"http://{host}:{port}", seeded, waiting.stop)
     finally:
         waiting.stop()
+
+
+def _load_server() -> None:
+    """Load what the server is made of: a second or two, hidden behind the database's start."""
+    from trunkline.cli.logs import log_to_stderr
+
+    import_module("trunkline.web.serve")
+    log_to_stderr()
 
 
 def _serve(

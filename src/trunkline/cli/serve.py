@@ -19,7 +19,8 @@ def serve(access_log: Annotated[bool, typer.Option(help="Log every request.")] =
     from trunkline.cli.logs import log_to_stderr
     from trunkline.db.safety import check_login
     from trunkline.web.app import create_app
-    from trunkline.web.serve import address_of, bind, run
+    from trunkline.web.listen import address_of, bind
+    from trunkline.web.serve import run
 
     log_to_stderr()
     url = settings.database.url.get_secret_value()

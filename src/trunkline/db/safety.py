@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import psycopg
-from sqlalchemy import create_engine
-from sqlalchemy.exc import OperationalError
+from psycopg.sql import SQL, Identifier
 
 from trunkline.db.access import ROLES
-from trunkline.db.revisions import current_revision, head_revision
-from trunkline.db.urls import sqlalchemy_url
+from trunkline.db.urls import libpq_url
+from trunkline.db.version import HEAD, VERSION_SCHEMA
 from trunkline.errors import DatabaseUnavailable, DatabaseUnsafe, SetupError
 
 MINIMUM_VERSION = 15
@@ -57,22 +54,13 @@ def check_login(url: str) -> None:
         DatabaseUnavailable: the server does not answer.
         SetupError: the schema isn't there, or is of another revision.
     """
-    engine = create_engine(sqlalchemy_url(url), connect_args={"connect_timeout": 5, "prepare_threshold": None})
     try:
-        with engine.connect() as connection:
-            raw = connection.connection.driver_connection
-            raw = cast("psycopg.Connection", raw)
-            _check_role(raw)
-            try:
-                found = current_revision(connection)
-            except Exception:  # noqa: BLE001 - not allowed to look is the same as not there
-                found = None
-            _check_revision(found)
-            _check_tables(raw)
-    except OperationalError as error:
-        raise DatabaseUnavailable(f"The database does not answer: {first_line(error.orig)}") from None
-    finally:
-        engine.dispose()
+        with psycopg.connect(libpq_url(url), autocommit=True, connect_timeout=5, prepare_threshold=None) as connection:
+            _check_role(connection)
+            _check_revision(_revision(connection))
+            _check_tables(connection)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(f"The database does not answer: {first_line(error)}") from None
 
 
 def check_server(connection: psycopg.Connection) -> None:
@@ -123,12 +111,22 @@ def _check_role(connection: psycopg.Connection) -> None:
         raise SetupError(f"Role {connection.info.user} is no member of {', '.join(missing)}. {_MEND}")
 
 
+def _revision(connection: psycopg.Connection) -> str | None:
+    """The revision that the database stands at; None where there is no schema of ours, or none to be seen."""
+    try:
+        row = connection.execute(
+            SQL("select version_num from {}.alembic_version").format(Identifier(VERSION_SCHEMA))
+        ).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        return None
+    return None if row is None else row[0]
+
+
 def _check_revision(found: str | None) -> None:
-    needed = head_revision()
     if found is None:
         raise SetupError("The database has no Trunkline schema. Run `trunkline db upgrade` with the owner's URL.")
-    if found != needed:
-        raise SetupError(f"The database is at revision {found}, the code needs {needed}. Run `trunkline db upgrade`.")
+    if found != HEAD:
+        raise SetupError(f"The database is at revision {found}, the code needs {HEAD}. Run `trunkline db upgrade`.")
 
 
 def _check_tables(connection: psycopg.Connection) -> None:

@@ -8,7 +8,6 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from trunkline.db import revisions
 from trunkline.db.access import DEFINER, ROLES
 from trunkline.db.base import new_id
 from trunkline.db.safety import check_server, first_line
@@ -30,6 +29,8 @@ def prepare(owner_url: str, *, login: str = LOGIN_ROLE, password: str | None = N
     password = password or secrets.token_urlsafe(32)
     with connect(owner_url) as connection:
         check_server(connection)
+    from trunkline.db import revisions  # noqa: PLC0415  loads Alembic, which a start over a prepared database need not
+
     try:
         revisions.upgrade(owner_url)
     except Exception as error:

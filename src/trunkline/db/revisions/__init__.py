@@ -11,14 +11,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import create_engine
 
 from trunkline.db.urls import sqlalchemy_url
-
-VERSION_SCHEMA = "trunkline"
-"""Schema of Alembic's version table: never among the tables that PostgREST serves."""
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -31,18 +27,9 @@ def downgrade(url: str, revision: str) -> None:
     _run(url, lambda config: command.downgrade(config, revision))
 
 
-def current_revision(connection: Connection) -> str | None:
-    """The revision that a database stands at; None where there is no schema of ours."""
-    context = MigrationContext.configure(connection, opts={"version_table_schema": VERSION_SCHEMA})
-    return context.get_current_revision()
-
-
-def head_revision() -> str:
-    """The revision that this code needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise LookupError("the package was built without its revisions")
-    return head
+def newest() -> str | None:
+    """The newest revision among the files."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def upgrade_sql() -> str:

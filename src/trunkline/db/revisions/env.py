@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import text
 
-from trunkline.db.revisions import VERSION_SCHEMA
+from trunkline.db.version import VERSION_SCHEMA
 
 
 def _offline() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -39,3 +40,11 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if os.environ.get("TRUNKLINE_DEBUG"):
+            raise
+        reason = str(error).strip().partition("\n")[0][:300]
+        fail(
+            f"This should not happen: {type(error).__name__}: {reason}. TRUNKLINE_DEBUG=1 shows where; please report it."
+        )
+        sys.exit(1)

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -95,8 +96,10 @@ class Seeded:
 
 def demo() -> None:
     """Start a database, the server and the bundled model, with two agents to talk to. Ctrl-C ends all of it."""
+    from trunkline.cli.logs import log_to_stderr
     from trunkline.web.listen import address_of, bind
 
+    log_to_stderr()
     settings = load_settings()
     listener = bind(settings.host, settings.port)  # before anything slow: a taken port is said at once
     loading = threading.Thread(target=_load_server, daemon=True)
@@ -117,10 +120,8 @@ def demo() -> None:
 
 def _load_server() -> None:
     """Load what the server is made of: a second or two, hidden behind the database's start."""
-    from trunkline.cli.logs import log_to_stderr
-
-    import_module("trunkline.web.serve")
-    log_to_stderr()
+    with suppress(ImportError):  # what is missing is said where it is used
+        import_module("trunkline.web.serve")
 
 
 def _serve(

@@ -208,13 +208,13 @@ def _inserts(scene: Scene, table: str, attacker: Attacker) -> Iterator[Cell]:
     ours, theirs = scene.world.ours, scene.world.theirs
     granted = letters(attacker.name, table)
     own = "I" in granted or ("i" in granted and _can_add_its_own(scene, table, attacker))
-    yield _insert(attacker, table, "insert", _row(scene, table, attacker, "ours"), own)
-    yield _insert(attacker, table, "insert into a foreign organization", _row(scene, table, attacker, "theirs"))
+    yield _insert(attacker, table, "insert", new_row(scene, table, attacker, "ours"), own)
+    yield _insert(attacker, table, "insert into a foreign organization", new_row(scene, table, attacker, "theirs"))
     if table not in PARENT:
         return
     column, parent = PARENT[table]
     foreign_parent = scene.spare_turns["theirs"] if table == "turn_states" else theirs.ids[parent]
-    row = _row(scene, table, attacker, "ours")
+    row = new_row(scene, table, attacker, "ours")
     yield _insert(attacker, table, "child under a foreign parent", {**row, column: foreign_parent})
     foreign = {**row, "organization_id": theirs.organization_id}
     yield _insert(attacker, table, "own child in a foreign organization", foreign)
@@ -245,7 +245,7 @@ def _upserts(scene: Scene, rights: Rights, table: str, attacker: Attacker) -> It
     name, granted = qualified(table), letters(attacker.name, table)
     for whose, tenant in (("a foreign", scene.world.theirs), ("its own", scene.world.ours)):
         target = tenant.ids[table]
-        values = {**_row(scene, table, attacker, "ours"), "id": target}
+        values = {**new_row(scene, table, attacker, "ours"), "id": target}
         columns = ", ".join(values)
         marks = ", ".join(f"%({column})s" for column in values)
         statement = f"insert into {name} ({columns}) values ({marks}) on conflict (id) do update set {_excluded(table)}"
@@ -282,7 +282,7 @@ def _never(table: str, attacker: Attacker) -> Iterator[Cell]:
         yield Cell(attacker, table, attack, statement, refused=True)
 
 
-def _row(scene: Scene, table: str, attacker: Attacker, place: str) -> dict[str, Any]:
+def new_row(scene: Scene, table: str, attacker: Attacker, place: str) -> dict[str, Any]:
     """A new row of a table in our or their organization, as good as the table's constraints ask for."""
     tenant = scene.world.ours if place == "ours" else scene.world.theirs
     values: dict[str, Any] = {"id": new_id(), "organization_id": tenant.organization_id}

@@ -12,6 +12,8 @@ do $$
 declare
   made text;
 begin
+  execute format('revoke usage on schema %I from trunkline_service, trunkline_definer',
+    (select extnamespace::regnamespace::name from pg_catalog.pg_extension where extname = 'vector'));
   -- Only what the baseline made carries this comment; what was there before, or is in use elsewhere, stays.
   if obj_description((select oid from pg_catalog.pg_extension where extname = 'vector'), 'pg_extension')
      = 'Made by Trunkline' then

@@ -4,13 +4,11 @@ begin
     if not exists (select 1 from pg_catalog.pg_namespace where nspname = 'extensions') then
       create schema extensions;
       comment on schema extensions is 'Made by Trunkline';
+      grant usage on schema extensions to public;
     end if;
     create extension vector with schema extensions;
     comment on extension vector is 'Made by Trunkline';
   end if;
-  execute format('grant usage on schema %I to public',
-    (select n.nspname from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
-     where e.extname = 'vector'));
 end
 $$;
 -- next
@@ -35,6 +33,10 @@ begin
   if not pg_catalog.pg_has_role(current_user, 'trunkline_definer', 'usage') then
     execute 'grant trunkline_definer to current_user';
   end if;
+  -- Where the extension was there before us, its schema's other rights are its owner's to give.
+  execute format('grant usage on schema %I to trunkline_service, trunkline_definer',
+    (select n.nspname from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+     where e.extname = 'vector'));
 end
 $$;
 -- next

@@ -44,7 +44,5 @@ def main() -> None:
         if os.environ.get("TRUNKLINE_DEBUG"):
             raise
         reason = str(error).strip().partition("\n")[0][:300]
-        fail(
-            f"This should not happen: {type(error).__name__}: {reason}. TRUNKLINE_DEBUG=1 shows where; please report it."
-        )
+        fail(f"This should not happen: {type(error).__name__}: {reason}. TRUNKLINE_DEBUG=1 shows where.")
         sys.exit(1)

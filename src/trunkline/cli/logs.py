@@ -17,7 +17,8 @@ def log_to_stderr(level: int = logging.WARNING) -> None:
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.stdlib.ExtraAdder(),
             ],
-            processor=structlog.dev.ConsoleRenderer(colors=False),
+            # Plain tracebacks: the pretty ones print local variables, people's messages and keys among them.
+            processor=structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
         )
     )
     root = logging.getLogger()

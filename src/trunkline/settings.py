@@ -67,6 +67,15 @@ class ModelSettings(Group):
     """Where `openai_api_key` belongs. The key is never sent anywhere else."""
 
 
+class TurnSettings(Group):
+    """How turns are kept alive and ended."""
+
+    lease_seconds: float = Field(default=15.0, ge=1, le=600)
+    """How long a turn is its server's without a sign of life, in seconds. A killed server's turns fail after it."""
+    grace_seconds: float = Field(default=12.0, ge=0, le=600)
+    """How long running answers may take to finish once the server is told to stop, in seconds."""
+
+
 class OutgoingSettings(Group):
     """What requests to other servers may reach."""
 
@@ -95,6 +104,7 @@ class Settings(BaseSettings):
     security: SecuritySettings = SecuritySettings()
     models: ModelSettings = ModelSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
+    turns: TurnSettings = TurnSettings()
 
 
 @cache

@@ -127,7 +127,7 @@ def _load_server() -> None:
 def _serve(
     home: Home, listener: socket.socket, base_url: str, seeded: Seeded, stop_waiting: Callable[[], None]
 ) -> None:
-    from trunkline.web.app import create_app
+    from trunkline.web.app import create_app, drain
     from trunkline.web.page import PageAgent
     from trunkline.web.serve import run
 
@@ -143,7 +143,7 @@ def _serve(
         _print_tour(home.settings.data_dir, base_url, seeded)
         print(f"ready {base_url}", flush=True)  # noqa: T201  scripts wait for this very line
 
-    run(app, listener, on_ready=announce)
+    run(app, listener, on_ready=announce, drain=lambda: drain(app))
 
 
 def _print_tour(folder: Path, base_url: str, seeded: Seeded) -> None:

@@ -18,7 +18,7 @@ def serve(access_log: Annotated[bool, typer.Option(help="Log every request.")] =
         raise SetupError("TRUNKLINE_DATABASE_URL is not set. Set it to the login role's URL, or run `trunkline demo`.")
     from trunkline.cli.logs import log_to_stderr
     from trunkline.db.safety import check_login
-    from trunkline.web.app import create_app
+    from trunkline.web.app import create_app, drain
     from trunkline.web.listen import address_of, bind
     from trunkline.web.serve import run
 
@@ -28,4 +28,8 @@ def serve(access_log: Annotated[bool, typer.Option(help="Log every request.")] =
     app = create_app(settings, url)
     listener = bind(settings.host, settings.port)
     host, port = address_of(listener)
-    run(app, listener, on_ready=lambda: out.print(f"ready http://{host}:{port}", soft_wrap=True), access_log=access_log)
+
+    def announce() -> None:
+        out.print(f"ready http://{host}:{port}", soft_wrap=True)
+
+    run(app, listener, on_ready=announce, drain=lambda: drain(app), access_log=access_log)

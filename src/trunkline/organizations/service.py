@@ -54,12 +54,15 @@ async def create_organization(session: TenantSession, new: NewOrganization) -> O
 
     Raises:
         OrganizationTaken: the slug is in use.
+        NotAuthenticated: nobody with the member's id has signed up.
     """
     try:
         made = await repository.create_organization(session, new_id(), new.name, new.slug, new.description)
     except IntegrityError as error:
         if "organizations_slug_key" in str(error.orig):
             raise OrganizationTaken(f"The slug {new.slug!r} is in use. Choose another.", field="slug") from None
+        if "profiles_id_fkey" in str(error.orig):
+            raise NotAuthenticated("The token is of a person who has not signed up here. Sign up first.") from None
         raise
     return await get_organization(session, made)
 

@@ -7,20 +7,28 @@ from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from trunkline.errors import TrunklineError
+from trunkline.runtime.events import Finished
 from trunkline.sessions.schemas import MessageView, TurnView
 
 
 class LiveTurn:
     """Text grows at its end only; listeners read from any offset and are woken when there is more."""
 
-    def __init__(self, turn_id: UUID, handle: str, user_message: MessageView) -> None:
+    def __init__(self, turn_id: UUID, attempt: int, handle: str, user_message: MessageView) -> None:
         self.turn_id = turn_id
+        self.attempt = attempt
+        """1, and one more each time that the turn failed and was asked for again."""
         self.handle = handle
         self.user_message = user_message
         self.length = 0
         """Characters said so far."""
         self.outcome: TurnView | TrunklineError | None = None
         self.task: asyncio.Task[None] | None = None
+        """The whole turn, to its last word in the database; never cancelled."""
+        self.asking: asyncio.Task[Finished] | None = None
+        """The part of it in which the model speaks."""
+        self.failure: TrunklineError | None = None
+        """Why the model was stopped, where that wasn't the client's wish."""
         self._pieces: list[str] = []
         self._listeners: set[asyncio.Event] = set()
 
@@ -30,6 +38,13 @@ class LiveTurn:
         self.length += len(text)
         for listener in self._listeners:
             listener.set()
+
+    def stop(self, failure: TrunklineError | None = None) -> None:
+        """Silence the model. What was said stands, unless `failure` says why the turn has failed instead."""
+        if self.asking is None or self.asking.done() or self.asking.cancelling():
+            return
+        self.failure = failure
+        self.asking.cancel()
 
     def finish(self, outcome: TurnView | TrunklineError) -> None:
         """Nothing follows."""

@@ -1,14 +1,18 @@
 """A turn as server-sent events (WHATWG HTML, 9.2), numbered so that a cut stream goes on where it was cut.
 
 An event's id is the turn's id and how much of the answer the client has after it: `<turn>:<characters>`, then
-`<turn>:done` or `<turn>:error`. A stream that starts behind an offset equals the rest of the uncut one, on whichever
-server it is asked for: there the turn's row is followed instead of its memory.
+`<turn>:done` or `<turn>:error`. A turn that failed and was asked for again is another attempt, whose ids end in its
+number (`<turn>:<characters>.2`): whoever was cut off in the attempt before starts anew, with the event `turn`.
+A stream that starts behind an offset equals the rest of the uncut one, on whichever server it is asked for: there the
+turn's row is followed instead of its memory. One that ends without `done` or `error` was cut.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,7 +22,7 @@ from pydantic_core import to_json
 
 from trunkline.db.principals import Service
 from trunkline.db.tenant import Database
-from trunkline.errors import TrunklineError
+from trunkline.errors import DatabaseUnavailable, TrunklineError
 from trunkline.runtime.live import LiveTurn
 from trunkline.sessions import service
 from trunkline.sessions.schemas import TurnView
@@ -32,90 +36,123 @@ HEARTBEAT_S = 15.0
 HEARTBEAT = b": still here\n\n"
 
 
+Tell = Callable[[TrunklineError], Awaitable[TrunklineError]]
+"""Turns a failure into the one that the client is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a client was cut off: behind which character, or behind the end."""
+    """Where a client was cut off: behind which character of which attempt, or behind the end."""
 
     turn_id: UUID
     offset: int = 0
+    attempt: int = 1
     ended: bool = False
     begun: bool = False
 
     @staticmethod
-    def read(event_id: str | None) -> Resume | None:
-        """The place that a `Last-Event-ID` header names; None where it isn't one of ours."""
+    def read(event_id: str | None, turn_id: UUID) -> Resume:
+        """The place that a `Last-Event-ID` header names; the beginning where it isn't one of this turn's."""
         turn, _, place = (event_id or "").partition(":")
-        try:
-            turn_id = UUID(turn)
-        except ValueError:
-            return None
-        if place in ("done", "error"):
-            return Resume(turn_id, ended=True, begun=True)
-        if place.isascii() and place.isdecimal() and len(place) < 10:
-            return Resume(turn_id, int(place), begun=True)
-        return None
+        match = _PLACE.fullmatch(place)
+        if match is None or turn != str(turn_id):
+            return Resume(turn_id)
+        ended = match["end"] is not None
+        return Resume(turn_id, int(match["offset"] or 0), int(match["attempt"] or 1), ended, begun=True)
+
+    def within(self, attempt: int) -> Resume:
+        """The same place if it is one of this attempt; else the beginning of it."""
+        return self if self.attempt == attempt else Resume(self.turn_id, attempt=attempt)
 
 
-def encode(event_id: str, name: str, data: BaseModel | Mapping[str, Any]) -> bytes:
-    """One event on the wire."""
+_PLACE = re.compile(r"(?:(?P<offset>[0-9]{1,9})|(?P<end>done|error))(?:\.(?P<attempt>[0-9]{1,9}))?")
+
+
+def encode(resume: Resume, place: int | str, name: str, data: BaseModel | Mapping[str, Any]) -> bytes:
+    """One event on the wire, behind which the client is at `place`."""
+    event_id = f"{resume.turn_id}:{place}" if resume.attempt == 1 else f"{resume.turn_id}:{place}.{resume.attempt}"
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), name.encode(), to_json(data))
 
 
-async def stream_live(live: LiveTurn, resume: Resume) -> AsyncGenerator[bytes]:
+async def stream_live(live: LiveTurn, resume: Resume, tell: Tell) -> AsyncGenerator[bytes]:
     """A turn that runs in this process."""
+    resume = resume.within(live.attempt)
     if resume.ended:
         return
-    turn = str(live.turn_id)
     if not resume.begun:
-        yield _opening(live.turn_id, live.handle, live.user_message)
+        yield _opening(resume, live.handle, live.user_message)
     offset = min(resume.offset, live.length)
     async for piece in live.pieces(offset):
         offset += len(piece)
-        yield encode(f"{turn}:{offset}", "delta", {"text": piece})
+        yield encode(resume, offset, "delta", {"text": piece})
     if isinstance(live.outcome, TrunklineError):
-        yield encode(f"{turn}:error", "error", live.outcome.problem())
+        yield encode(resume, "error", "error", (await tell(live.outcome)).problem())
     elif live.outcome is not None:
-        yield encode(f"{turn}:done", "done", live.outcome)
+        yield encode(resume, "done", "done", live.outcome)
 
 
-async def stream_stored(database: Database, principal: Service, handle: str, resume: Resume) -> AsyncGenerator[bytes]:
-    """A turn that runs on another server, or has ended: followed in its row."""
-    if resume.ended:
-        return
-    turn, offset = resume.turn_id, resume.offset
-    if not resume.begun:
+async def stream_stored(
+    database: Database, principal: Service, handle: str, resume: Resume, tell: Tell
+) -> AsyncGenerator[bytes]:
+    """A turn that runs on another server, or has ended: followed in its row. Without the database it is cut."""
+    with suppress(DatabaseUnavailable):
         async with database.tenant(principal) as session:
-            message = await service.user_message(session, handle, turn)
-        yield _opening(turn, handle, message)
-    try:
-        async for piece in follow(database, principal, handle, turn, offset):
-            offset += len(piece)
-            yield encode(f"{turn}:{offset}", "delta", {"text": piece})
-        outcome = await outcome_of(database, principal, handle, turn)
-        if outcome.message is not None and (rest := outcome.message.content[offset:]):
-            yield encode(f"{turn}:{offset + len(rest)}", "delta", {"text": rest})
-        yield encode(f"{turn}:done", "done", outcome)
-    except TrunklineError as error:
-        yield encode(f"{turn}:error", "error", error.problem())
+            message = await service.user_message(session, handle, resume.turn_id)
+            attempt = (await service.watch_turn(session, handle, resume.turn_id, 0)).attempt
+        resume = resume.within(attempt)
+        if resume.ended:
+            return
+        if not resume.begun:
+            yield _opening(resume, handle, message)
+        offset = resume.offset
+        try:
+            async for piece in follow(database, principal, handle, resume):
+                offset += len(piece)
+                yield encode(resume, offset, "delta", {"text": piece})
+            outcome = await outcome_of(database, principal, handle, resume.turn_id)
+            if outcome.message is not None and (rest := outcome.message.content[offset:]):
+                yield encode(resume, offset + len(rest), "delta", {"text": rest})
+            yield encode(resume, "done", "done", outcome)
+        except DatabaseUnavailable:
+            raise
+        except TrunklineError as error:
+            yield encode(resume, "error", "error", (await tell(error)).problem())
 
 
-async def follow(
-    database: Database, principal: Service, handle: str, turn: UUID, offset: int = 0
-) -> AsyncGenerator[str]:
-    """What is said behind `offset` of a turn that runs elsewhere, until it has ended.
+async def follow(database: Database, principal: Service, handle: str, place: Resume) -> AsyncGenerator[str]:
+    """What is said behind `place` in a turn that runs elsewhere, until it has ended.
 
     Raises:
-        ProviderFailed: the turn failed, or its server died.
+        ProviderFailed: the turn failed.
+        TurnDied: its server stopped, or it is in another attempt by now.
     """
+    offset = place.offset
     while True:
         async with database.tenant(principal) as session:
-            piece, has_ended = await service.watch_turn(session, handle, turn, offset)
-        if has_ended:
+            progress = await service.watch_turn(session, handle, place.turn_id, offset)
+        if progress.failure is not None:
+            raise progress.failure
+        if progress.attempt != place.attempt:
+            raise service.TurnDied(service.TURN_DIED, retry_after_s=1)
+        if progress.has_ended:
             return
-        if piece:
-            offset += len(piece)
-            yield piece
+        if progress.piece:
+            offset += len(progress.piece)
+            yield progress.piece
         await asyncio.sleep(POLL_S)
+
+
+async def wait_for_end(database: Database, principal: Service, handle: str, turn_id: UUID) -> TurnView:
+    """The answer of a turn that runs elsewhere or ended before.
+
+    Raises:
+        TrunklineError: as `follow`.
+    """
+    async with database.tenant(principal) as session:
+        attempt = (await service.watch_turn(session, handle, turn_id, 0)).attempt
+    async for _ in follow(database, principal, handle, Resume(turn_id, attempt=attempt)):
+        pass
+    return await outcome_of(database, principal, handle, turn_id)
 
 
 async def outcome_of(database: Database, principal: Service, handle: str, turn: UUID) -> TurnView:
@@ -151,6 +188,6 @@ async def with_heartbeat(events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]
         await events.aclose()
 
 
-def _opening(turn_id: UUID, handle: str, message: BaseModel) -> bytes:
-    data = {"turn_id": turn_id, "session_id": handle, "user_message": message}
-    return encode(f"{turn_id}:0", "turn", data)
+def _opening(resume: Resume, handle: str, message: BaseModel) -> bytes:
+    data = {"turn_id": resume.turn_id, "session_id": handle, "user_message": message}
+    return encode(resume, 0, "turn", data)

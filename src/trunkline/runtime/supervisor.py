@@ -124,7 +124,11 @@ async def _spawn(command: Sequence[str]) -> Process:
     # Our own settings hold secrets, and this process reads none of them.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
     try:
-        return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=environment)
+        # A session of its own: Ctrl-C in a terminal reaches every process of the foreground, and turns that are being
+        # finished still need this one.
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True
+        )
     except OSError as error:
         raise ProviderFailed(f"The bundled model's process cannot be started: {error.strerror}.") from None
 

@@ -15,12 +15,13 @@ from typing import TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
 
 from trunkline.agents.settings import AgentSettings
 from trunkline.db.base import new_id
 from trunkline.db.principals import Service
 from trunkline.db.tenant import Database, TenantSession
-from trunkline.errors import DatabaseUnavailable, ProviderFailed, TrunklineError
+from trunkline.errors import DatabaseUnavailable, NotFound, ProviderFailed, SetupError, TrunklineError
 from trunkline.organizations import service as organizations
 from trunkline.organizations.vault import Vault
 from trunkline.runtime.agent import AgentRuntime
@@ -29,53 +30,54 @@ from trunkline.runtime.events import Finished, TextDelta
 from trunkline.runtime.live import LiveTurn
 from trunkline.sessions import service
 from trunkline.sessions.schemas import MessageView, TurnView, UsageView
-from trunkline.sessions.service import Admission, VersionCache
+from trunkline.sessions.service import Admission, TurnDied, VersionCache
 
 FLUSH_S = 0.25
 """How often what was said is written to the turn's row at most, in seconds."""
 
-RENEW_S = 4.0
-"""How often the lease is renewed while the model is silent, in seconds."""
+RENEWALS_PER_LEASE = 4
+"""How often a lease is renewed in its own length while the model is silent."""
 
 RETRY_S = 30.0
 """How long an answer is offered to a database that is away, in seconds. Then the turn's lease passes, and it fails."""
+
+STOP_S = 3.0
+"""The same while the server stops, for each turn that it could not finish."""
 
 Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
 
 
-class TurnLost(TrunklineError):
-    """The turn's row is no longer this run's: it was cancelled elsewhere, or its lease passed."""
-
-
 class Turns:
     """All turns that run in this process."""
 
-    def __init__(self, database: Database, runtime: AgentRuntime, vault: Vault) -> None:
+    def __init__(self, database: Database, runtime: AgentRuntime, vault: Vault, *, lease_s: float) -> None:
         self._database = database
         self._runtime = runtime
         self._vault = vault
+        self._lease_s = lease_s
         self._versions = VersionCache()
         self._live: dict[UUID, LiveTurn] = {}
+        self._retry_s = RETRY_S
+        self._is_closing = False
 
     async def take(self, principal: Service, handle: str, content: str, key: str) -> tuple[UUID, LiveTurn | None]:
         """Admit a message and let its turn run. Without a live turn, it runs elsewhere or ended before.
 
         Raises:
+            TurnDied: this server is stopping; another one takes the turn.
+            ProviderFailed: the agent's credential is gone or can't be read.
             TrunklineError: as `sessions.service.admit`.
         """
-        api_key: SecretStr | None = None
+        if self._is_closing:
+            raise TurnDied("This server is stopping. Send the message again.", retry_after_s=1)
         async with self._database.tenant(principal) as session:
-            admission = await service.admit(session, handle, content, key, self._versions)
-            if admission.settings is not None and admission.settings.llm_credential_id is not None:
-                credential_id = admission.settings.llm_credential_id
-                api_key = await organizations.open_credential(
-                    session, admission.organization_id, credential_id, self._vault
-                )
-        if admission.settings is None or admission.user_message is None:
-            return admission.turn_id, self._live.get(admission.turn_id)
-        live = LiveTurn(admission.turn_id, handle, admission.user_message)
+            admission = await service.admit(session, handle, content, key, self._versions, self._lease_s)
+            if admission.settings is None or admission.user_message is None:
+                return admission.turn_id, self._live.get(admission.turn_id)
+            api_key = await self._credential(session, admission.organization_id, admission.settings)
+        live = LiveTurn(admission.turn_id, admission.attempt, handle, admission.user_message)
         self._live[live.turn_id] = live
         live.task = asyncio.create_task(self._run(live, principal, admission, admission.settings, api_key))
         return live.turn_id, live
@@ -93,20 +95,25 @@ class Turns:
         """
         live = self.live(handle, turn_id)
         if live is not None and live.task is not None:
-            live.task.cancel()
+            live.stop()
             await asyncio.wait([live.task])
         async with self._database.tenant(principal) as session:
             await service.cancel_turn(session, turn_id)
             return (await service.turn_status(session, handle, turn_id)).status
 
-    async def close(self, grace_s: float = 10.0) -> None:
-        """Let running turns finish for `grace_s` seconds, then stop the rest; each keeps what it said."""
+    async def close(self, grace_s: float) -> None:
+        """Take no more turns; let those that run finish for `grace_s` seconds.
+
+        The rest fail, so that another server answers them when their clients ask again.
+        """
+        self._is_closing = True
         tasks = [live.task for live in self._live.values() if live.task is not None]
         if not tasks:
             return
         _, unfinished = await asyncio.wait(tasks, timeout=grace_s)
-        for task in unfinished:
-            task.cancel()
+        self._retry_s = STOP_S
+        for live in list(self._live.values()):
+            live.stop(TurnDied(service.TURN_DIED, retry_after_s=1))
         if unfinished:
             await asyncio.wait(unfinished)
 
@@ -114,24 +121,58 @@ class Turns:
         """Mark turns failed whose server died: their leases have passed."""
         await service.fail_expired_turns(self._database)
 
+    async def _credential(
+        self, session: TenantSession, organization_id: UUID, settings: AgentSettings
+    ) -> SecretStr | None:
+        if settings.llm_credential_id is None:
+            return None
+        try:
+            return await organizations.open_credential(
+                session, organization_id, settings.llm_credential_id, self._vault
+            )
+        except (NotFound, SetupError) as error:
+            raise ProviderFailed(f"Agent '{settings.name}' has no usable API key. {error.detail}") from None
+
     async def _run(
         self, live: LiveTurn, principal: Service, admission: Admission, settings: AgentSettings, key: SecretStr | None
     ) -> None:
-        keeper = asyncio.create_task(self._keep(live, principal, admission, asyncio.current_task()))
+        asking = live.asking = asyncio.create_task(self._ask(live, admission, settings, key))
+        keeper = asyncio.create_task(self._keep(live, principal, admission, asking))
+        outcome: TurnView | TrunklineError = TurnDied(service.TURN_DIED, retry_after_s=1)
         try:
-            finished = await self._ask(live, admission, settings, key)
-            outcome = await self._complete(live, principal, admission, settings, finished)
-        except asyncio.CancelledError:
-            outcome = await self._stop(live, principal, admission, settings)
+            await asyncio.wait([asking])
+            outcome = await self._settle(live, principal, admission, settings, asking)
         except TrunklineError as error:
-            outcome = await self._fail(principal, admission, error)
+            outcome = error
         except Exception:  # noqa: BLE001  whatever it was, the turn must end and be said to have failed
             _log.exception("turn %s failed", live.turn_id)
-            outcome = await self._fail(principal, admission, TrunklineError("The turn failed. Send the message again."))
+            outcome = await self._fail(principal, admission, TrunklineError(_FAILED))
         finally:
+            asking.cancel()
             keeper.cancel()
             self._live.pop(live.turn_id, None)
-        live.finish(outcome)
+            live.finish(outcome)
+
+    async def _settle(
+        self,
+        live: LiveTurn,
+        principal: Service,
+        admission: Admission,
+        settings: AgentSettings,
+        asking: asyncio.Task[Finished],
+    ) -> TurnView | TrunklineError:
+        """Write the end of a turn, whichever it is."""
+        if asking.cancelled():
+            if live.failure is not None:
+                return await self._fail(principal, admission, live.failure)
+            return await self._interrupt(live, principal, admission, settings)
+        error = asking.exception()
+        if error is None:
+            return await self._complete(live, principal, admission, settings, asking.result())
+        if isinstance(error, TrunklineError):
+            return await self._fail(principal, admission, error)
+        _log.error("turn %s failed", live.turn_id, exc_info=error)
+        return await self._fail(principal, admission, TrunklineError(_FAILED))
 
     async def _ask(
         self, live: LiveTurn, admission: Admission, settings: AgentSettings, key: SecretStr | None
@@ -143,33 +184,36 @@ class Turns:
         finished: Finished | None = None
         async with aclosing(self._runtime.stream(definition, turn)) as events:
             async for event in events:
-                if isinstance(event, TextDelta):
-                    live.append(event.text)
-                else:
+                if not isinstance(event, TextDelta):
                     finished = event
+                elif text := storable(event.text):
+                    live.append(text)
         if finished is None:
             raise ProviderFailed(f"Agent '{settings.name}' got no answer. Send the message again.")
         return finished
 
     async def _keep(
-        self, live: LiveTurn, principal: Service, admission: Admission, run: asyncio.Task[None] | None
+        self, live: LiveTurn, principal: Service, admission: Admission, asking: asyncio.Task[Finished]
     ) -> None:
-        """Renew the lease and write what was said; stop the run when the row is no longer its own."""
+        """While the model speaks, renew the lease and write what was said; stop it when the row is no longer ours."""
         written, silent_s = 0, 0.0
         while True:
-            await asyncio.sleep(FLUSH_S)
+            await asyncio.wait([asking], timeout=FLUSH_S)
+            if asking.done():
+                return
             silent_s += FLUSH_S
-            if live.length == written and silent_s < RENEW_S:
+            if live.length == written and silent_s < self._lease_s / RENEWALS_PER_LEASE:
                 continue
             text = live.text()
             try:
                 async with self._database.tenant(principal) as session:
-                    is_ours = await service.extend_turn(session, admission, text[written:], len(text))
-            except DatabaseUnavailable:
-                continue  # the lease gives it some seconds; completion says the last word
+                    is_ours = await service.extend_turn(session, admission, text[written:], len(text), self._lease_s)
+            except (DatabaseUnavailable, SQLAlchemyError) as error:
+                # The lease gives it some seconds; the turn's end says the last word.
+                _log.warning("turn %s could not renew its lease: %s", live.turn_id, error)
+                continue
             if not is_ours:
-                if run is not None:
-                    run.cancel()
+                live.stop()
                 return
             written, silent_s = len(text), 0.0
 
@@ -180,27 +224,30 @@ class Turns:
             id=new_id(),
             turn_id=live.turn_id,
             role="assistant",
-            content=finished.text,
+            content=live.text(),
             status="complete",
             tokens_used=finished.output_tokens,
             latency_ms=finished.latency_ms,
-            model_used=finished.model,
+            model_used=storable(finished.model),
             citations=[],
             created_at=live.user_message.created_at,
         )
         usage = UsageView(input_tokens=finished.input_tokens, output_tokens=finished.output_tokens)
 
-        async def write(session: TenantSession) -> MessageView | None:
-            return await service.complete_turn(session, admission, answer, settings.llm_provider, usage)
+        async def write(session: TenantSession) -> TurnView:
+            message = await service.complete_turn(session, admission, answer, settings.llm_provider, usage)
+            if message is None:
+                # It was cancelled or taken over meanwhile; or this answer stands, and only word of it was lost.
+                return await service.outcome(session, live.handle, live.turn_id)
+            return TurnView(
+                turn_id=live.turn_id, session_id=live.handle, status="complete", message=message, usage=usage
+            )
 
-        message = await self._write(principal, write)
-        if message is None:
-            raise TurnLost("The turn was stopped or taken over. Look at the session's messages.")
-        return TurnView(turn_id=live.turn_id, session_id=live.handle, status="complete", message=message, usage=usage)
+        return await self._write(principal, write)
 
-    async def _stop(
+    async def _interrupt(
         self, live: LiveTurn, principal: Service, admission: Admission, settings: AgentSettings
-    ) -> TurnView | TrunklineError:
+    ) -> TurnView:
         """The turn was cancelled: what was said stands as an interrupted message."""
         answer = MessageView(
             id=new_id(),
@@ -220,30 +267,37 @@ class Turns:
             await service.interrupt_turn(session, admission, answer)
             return await service.outcome(session, live.handle, live.turn_id)
 
-        try:
-            return await self._write(principal, write)
-        except TrunklineError as error:
-            return error
+        return await self._write(principal, write)
 
     async def _fail(self, principal: Service, admission: Admission, error: TrunklineError) -> TrunklineError:
         _log.warning("turn %s failed: %s", admission.turn_id, error.detail)
         try:
             await self._write(principal, lambda session: service.fail_turn(session, admission, error.detail))
-        except TrunklineError:
+        except (TrunklineError, SQLAlchemyError):
             _log.warning("turn %s could not be marked failed; its lease will pass", admission.turn_id)
         return error
 
     async def _write(self, principal: Service, write: Callable[[TenantSession], Awaitable[Result]]) -> Result:
         """A last word on a turn in its own transaction, said again while the database is away."""
-        deadline = asyncio.get_running_loop().time() + RETRY_S
+        started = asyncio.get_running_loop().time()
         while True:
             try:
                 async with self._database.tenant(principal) as session:
                     return await write(session)
             except DatabaseUnavailable:
-                if asyncio.get_running_loop().time() > deadline:
+                if asyncio.get_running_loop().time() - started > self._retry_s:
                     raise
                 await asyncio.sleep(0.5)
+
+
+_FAILED = "The turn failed on the server, which has logged why. Send the message again."
+
+
+def storable(text: str) -> str:
+    """What a model said, as PostgreSQL and UTF-8 can hold it: no NUL, no half of a surrogate pair."""
+    if "\x00" not in text and text.isascii():
+        return text
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def definition_of(admission: Admission, settings: AgentSettings) -> AgentDefinition:

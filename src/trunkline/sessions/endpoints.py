@@ -16,7 +16,7 @@ from trunkline.db.tenant import Database
 from trunkline.errors import NotAllowed, NotAuthenticated
 from trunkline.sessions import service
 from trunkline.sessions.models import AgentSession
-from trunkline.sessions.schemas import MessageView, NewSession, SessionStarted, SessionView, TokenView
+from trunkline.sessions.schemas import Handle, MessageView, NewSession, SessionStarted, SessionView, TokenView
 from trunkline.sessions.tokens import VisitorTokens
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
@@ -63,13 +63,13 @@ async def list_sessions(
 
 
 @router.get("/{session_id}")
-async def get_session(session_id: str, caller: Caller, database: Db) -> SessionView:
+async def get_session(session_id: Handle, caller: Caller, database: Db) -> SessionView:
     """One session; `running_turn_id` names the turn that is being answered."""
     return await _view(database, _reading(caller), session_id)
 
 
 @router.post("/{session_id}/token")
-async def renew_token(session_id: str, request: Request, database: Db) -> TokenView:
+async def renew_token(session_id: Handle, request: Request, database: Db) -> TokenView:
     """A fresh token for the visitor of a session, also when the old one has just expired."""
     tokens: VisitorTokens = request.app.state.tokens
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -85,7 +85,7 @@ async def renew_token(session_id: str, request: Request, database: Db) -> TokenV
 
 
 @router.post("/{session_id}/end")
-async def end_session(session_id: str, caller: Caller, database: Db) -> SessionView:
+async def end_session(session_id: Handle, caller: Caller, database: Db) -> SessionView:
     """Close a session; its messages stay."""
     async with database.tenant(service.acting_for(_writing(caller), session_id)) as session:
         await service.end(session, session_id)
@@ -94,7 +94,7 @@ async def end_session(session_id: str, caller: Caller, database: Db) -> SessionV
 
 @router.get("/{session_id}/messages")
 async def list_messages(
-    session_id: str, caller: Caller, database: Db, limit: Limit = 50, cursor: Cursor = None
+    session_id: Handle, caller: Caller, database: Db, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[MessageView]:
     """Messages of a session, oldest first."""
     async with database.tenant(_reading(caller)) as session:

@@ -86,6 +86,11 @@ async def page_of_sessions(
     return (await session.execute(query)).scalars().all()
 
 
+async def lock_session(session: TenantSession, handle: str) -> None:
+    """Keep turns from being admitted until this transaction ends."""
+    await session.execute(select(AgentSession.id).where(AgentSession.session_id == handle).with_for_update())
+
+
 async def end_session(session: TenantSession, handle: str, status: str) -> None:
     """Close a session that is open; a closed one stays as it is."""
     await session.execute(
@@ -238,7 +243,7 @@ returning id
 """)
 
 WATCH_TURN = text("""
-select t.status, t.error, substr(t.partial_text, :offset + 1) as piece, t.answer_offset,
+select t.status, t.attempt, t.error, substr(t.partial_text, :offset + 1) as piece, t.answer_offset,
   t.lease_until < now() as expired
 from agent_turns t join agent_sessions s on s.id = t.session_id
 where t.id = :turn_id and s.session_id = :handle

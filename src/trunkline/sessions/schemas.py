@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from fastapi import Path
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from sqlalchemy import inspect
 
 from trunkline.agents.schemas import PublicAgent
 from trunkline.api import Schema, Text, View
@@ -15,17 +17,34 @@ MAX_CONTENT = 8000
 """Longest message of a visitor or user, in characters."""
 
 
+Handle = Annotated[str, Path(max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$", description="The session's public handle")]
+"""A session's handle as a part of an address."""
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must say something: it has only spaces")
+    return value
+
+
 class NewSession(Schema):
     """A session to be started, or found by the caller's own name for it."""
 
     agent_id: UUID
-    website_domain: str | None = Field(default=None, max_length=255, examples=["shop.example"])
-    channel: Annotated[str, StringConstraints(min_length=1, max_length=32)] = "web"
+    website_domain: Text | None = Field(default=None, max_length=255, examples=["shop.example"])
+    channel: Annotated[Text, StringConstraints(min_length=1, max_length=32)] = "web"
     client_reference: Text | None = Field(default=None, min_length=1, max_length=255)
 
 
 class SessionView(View):
     """A session. `session_id` is its public handle."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_what_is_loaded(cls, row: Any) -> Any:
+        """A visitor's row has the columns that a visitor may read."""
+        state = inspect(row, raiseerr=False)
+        return row if state is None else {name: state.dict[name] for name in cls.model_fields if name in state.dict}
 
     session_id: str
     agent_id: UUID
@@ -58,7 +77,9 @@ class TokenView(View):
 class NewMessage(Schema):
     """A message to the agent."""
 
-    content: Text = Field(min_length=1, max_length=MAX_CONTENT, examples=["When do you open?"])
+    content: Annotated[Text, AfterValidator(_not_blank)] = Field(
+        min_length=1, max_length=MAX_CONTENT, examples=["When do you open?"]
+    )
     stream: bool = Field(default=False, description="Answer by server-sent events as the model speaks")
 
 

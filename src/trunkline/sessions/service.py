@@ -1,6 +1,7 @@
 """SessionService: sessions isolated by organization, agent, website and channel, and the two ends of a turn.
 
-SessionBusy, SessionEnded, KeyReused ⊂ Conflict; UnknownSession, UnknownTurn ⊂ NotFound
+SessionBusy, SessionEnded, KeyReused ⊂ Conflict; UnknownSession, UnknownTurn ⊂ NotFound; SessionFull ⊂ TooMany;
+TurnDied ⊂ TrunklineError
 """
 
 from __future__ import annotations
@@ -19,13 +20,18 @@ from trunkline.agents.websites import website
 from trunkline.db.base import new_id
 from trunkline.db.principals import ApiKey, Member, Principal, Service, Visitor
 from trunkline.db.tenant import Database, TenantSession
-from trunkline.errors import Conflict, InvalidInput, NotAllowed, NotFound, ProviderFailed, TooMany
+from trunkline.errors import (
+    Conflict,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    ProviderFailed,
+    TooMany,
+    TrunklineError,
+)
 from trunkline.sessions import repository
 from trunkline.sessions.models import AgentMessage, AgentSession
 from trunkline.sessions.schemas import MessageView, NewSession, TurnStatus, TurnView, UsageView
-
-LEASE_S = 15.0
-"""How long a turn is its server's without a sign of life, in seconds."""
 
 TURN_DIED = "The server that ran this turn stopped. Send the message again."
 
@@ -73,6 +79,14 @@ class KeyReused(Conflict):
     code: ClassVar[str] = "idempotency_key_reused"
 
 
+class TurnDied(TrunklineError):
+    """The turn's server stopped, or lost its lease; the same message with the same key gets its answer."""
+
+    status: ClassVar[int] = 503
+    code: ClassVar[str] = "turn_died"
+    title: ClassVar[str] = "The turn's server stopped"
+
+
 class SessionFull(TooMany):
     """The session has as many messages as the agent allows."""
 
@@ -104,6 +118,17 @@ class Admission:
     version: int = 0
     settings: AgentSettings | None = None
     history: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a turn has come."""
+
+    attempt: int
+    piece: str
+    has_ended: bool
+    """It is complete, or was cancelled."""
+    failure: TrunklineError | None
 
 
 async def start_as_visitor(database: Database, new: NewSession, origin: str) -> Started:
@@ -159,7 +184,9 @@ async def get(session: TenantSession, handle: str) -> AgentSession:
     Raises:
         UnknownSession: there is none for the caller.
     """
-    row = await repository.find_session(session, handle)
+    is_visitor = isinstance(session.principal, Visitor)
+    find = repository.find_session if is_visitor else repository.find_whole_session
+    row = await find(session, handle)
     if row is None:
         raise UnknownSession("There is no such session. Start one with POST /v1/sessions.")
     return row
@@ -172,6 +199,7 @@ async def end(session: TenantSession, handle: str) -> AgentSession:
         UnknownSession: there is none for the caller.
         SessionBusy: a turn is being answered.
     """
+    await repository.lock_session(session, handle)  # a turn that is just being admitted is seen
     row = await get(session, handle)
     if await repository.running_turn(session, row.id) is not None:
         raise SessionBusy("The session is answering a message. Cancel the turn, or wait for it.", retry_after_s=1)
@@ -234,8 +262,12 @@ class VersionCache:
         return known
 
 
-async def admit(session: TenantSession, handle: str, content: str, key: str, versions: VersionCache) -> Admission:
+async def admit(
+    session: TenantSession, handle: str, content: str, key: str, versions: VersionCache, lease_s: float
+) -> Admission:
     """The first end of a turn: everything is checked, the user's message stands, the turn is this server's.
+
+    It stays this server's for `lease_s` seconds, unless `extend_turn` renews them.
 
     With a key that was used before the same turn is returned: to be followed where it runs or ended well (`settings`
     is None), to be run once more where it failed.
@@ -271,7 +303,7 @@ async def admit(session: TenantSession, handle: str, content: str, key: str, ver
         await session.execute(repository.EXPIRE_TURN, {"turn_id": row.busy_id, "error": TURN_DIED})
     version, settings = await versions.get(session, _pinned(row))
     _check_open(row, settings)
-    return await _begin(session, turn, key, version, settings)
+    return await _begin(session, turn, key, version, settings, lease_s)
 
 
 async def outcome(session: TenantSession, handle: str, turn_id: UUID) -> TurnView:
@@ -280,6 +312,7 @@ async def outcome(session: TenantSession, handle: str, turn_id: UUID) -> TurnVie
     Raises:
         UnknownTurn: the session has no such turn.
         ProviderFailed: the turn failed.
+        TurnDied: its server stopped.
         SessionBusy: the turn is being answered.
     """
     values = {"turn_id": turn_id, "handle": handle}
@@ -287,7 +320,7 @@ async def outcome(session: TenantSession, handle: str, turn_id: UUID) -> TurnVie
     if row is None:
         raise UnknownTurn(f"The session has no turn {turn_id}.")
     if row.turn_status == "failed":
-        raise ProviderFailed(row.error or TURN_DIED)
+        raise _failure(row.error)
     if row.turn_status not in ("complete", "cancelled"):
         raise SessionBusy("The turn is being answered. Follow its stream.", retry_after_s=1)
     message = None if row.id is None else MessageView.model_validate(row)
@@ -295,14 +328,14 @@ async def outcome(session: TenantSession, handle: str, turn_id: UUID) -> TurnVie
     return TurnView(turn_id=turn_id, session_id=handle, status=row.turn_status, message=message, usage=usage)
 
 
-async def extend_turn(session: TenantSession, turn: Admission, piece: str, length: int) -> bool:
+async def extend_turn(session: TenantSession, turn: Admission, piece: str, length: int, lease_s: float) -> bool:
     """Renew the lease; add `piece` to what was said, now `length` characters. False: the turn is no longer ours."""
     values = {
         "turn_id": turn.turn_id,
         "attempt": turn.attempt,
         "piece": piece,
         "length": length,
-        "lease_s": LEASE_S,
+        "lease_s": lease_s,
     }
     return (await session.execute(repository.EXTEND_TURN, values)).one_or_none() is not None
 
@@ -345,20 +378,18 @@ async def fail_expired_turns(database: Database) -> None:
     await database.ask(repository.FAIL_EXPIRED, {})
 
 
-async def watch_turn(session: TenantSession, handle: str, turn_id: UUID, offset: int) -> tuple[str, bool]:
-    """What was said behind `offset` (characters), and whether the turn has ended well.
+async def watch_turn(session: TenantSession, handle: str, turn_id: UUID, offset: int) -> Progress:
+    """What was said behind `offset` (characters), and whether the turn has ended.
 
     Raises:
         UnknownTurn: the session has no such turn.
-        ProviderFailed: the turn failed, or its server died.
     """
     values = {"turn_id": turn_id, "handle": handle, "offset": offset}
     row = (await session.execute(repository.WATCH_TURN, values)).one_or_none()
     if row is None:
         raise UnknownTurn(f"The session has no turn {turn_id}.")
-    if row.status == "failed" or row.expired:
-        raise ProviderFailed(row.error or TURN_DIED)
-    return row.piece, row.status in ("complete", "cancelled")
+    failure = _failure(row.error) if row.status == "failed" or row.expired else None
+    return Progress(row.attempt, row.piece, row.status in ("complete", "cancelled"), failure)
 
 
 async def turn_status(session: TenantSession, handle: str, turn_id: UUID) -> TurnStatus:
@@ -372,6 +403,14 @@ async def turn_status(session: TenantSession, handle: str, turn_id: UUID) -> Tur
     if row is None:
         raise UnknownTurn(f"The session has no turn {turn_id}.")
     return TurnStatus(turn_id=turn_id, status=row.status)
+
+
+async def fallback_message(session: TenantSession, handle: str) -> str | None:
+    """What the agent of a session wants visitors to be told when it can't answer."""
+    row = await repository.find_whole_session(session, handle)
+    if row is None or row.agent_version_id is None:
+        return None
+    return (await agents.published_settings(session, row.agent_version_id))[1].fallback_message
 
 
 async def user_message(session: TenantSession, handle: str, turn_id: UUID) -> MessageView:
@@ -456,6 +495,13 @@ def _answer_values(turn: Admission, answer: MessageView, status: str) -> dict[st
     }
 
 
+def _failure(reason: str | None) -> TrunklineError:
+    """What a turn's row says about its failure."""
+    if reason in (None, TURN_DIED):
+        return TurnDied(TURN_DIED, retry_after_s=1)
+    return ProviderFailed(reason)
+
+
 def _website(value: str) -> str:
     try:
         return website(value)
@@ -486,7 +532,9 @@ def _check_open(row: Any, settings: AgentSettings) -> None:
         )
 
 
-async def _begin(session: TenantSession, turn: Admission, key: str, version: int, settings: AgentSettings) -> Admission:
+async def _begin(
+    session: TenantSession, turn: Admission, key: str, version: int, settings: AgentSettings, lease_s: float
+) -> Admission:
     """Write what a turn begins with, or begin a failed one anew; fills in what the runtime needs."""
     message_id = new_id()
     values = {
@@ -496,7 +544,7 @@ async def _begin(session: TenantSession, turn: Admission, key: str, version: int
         "key": key,
         "message_id": message_id,
         "content": turn.content,
-        "lease_s": LEASE_S,
+        "lease_s": lease_s,
         "window": settings.history_max_messages - 1,
     }
     again = turn.attempt > 0

@@ -31,8 +31,8 @@ from trunkline.web.middleware import Edge
 from trunkline.web.page import PageAgent
 from trunkline.web.principal import authenticator
 
-SWEEP_S = 5.0
-"""How often turns of servers that died are looked for, in seconds."""
+SWEEPS_PER_LEASE = 3
+"""How often turns of servers that died are looked for in the length of a lease."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,20 +69,21 @@ def create_app(
         statement_timeout_ms=options.statement_timeout_ms,
     )
     runtime = AgentRuntime(standard_providers(settings))
-    runner = Turns(database, runtime, vault)
+    lease_s = settings.turns.lease_seconds
+    runner = Turns(database, runtime, vault, lease_s=lease_s)
     readiness = Readiness()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         background = [
             asyncio.create_task(_warm(runtime, readiness, start_providers)),
-            asyncio.create_task(_sweep(runner)),
+            asyncio.create_task(_sweep(runner, lease_s)),
         ]
         yield
         for task in background:
             task.cancel()
         await asyncio.wait(background)
-        await runner.close()
+        await runner.close(grace_s=0)  # the time to finish is over: see `web.serve`
         await runtime.close()
         await database.close()
 
@@ -98,10 +99,12 @@ def create_app(
     app.state.vault = vault
     app.state.tokens = tokens
     app.state.turns = runner
+    app.state.grace_s = settings.turns.grace_seconds
     app.state.readiness = readiness
     app.state.page_agents = list(page_agents)
     app.state.authenticate = authenticator(database, tokens, security.jwt_secret)
     problems.install(app)
+    app.add_middleware(Edge)
     app.add_middleware(
         CORSMiddleware,
         # Tokens travel in a header, never as cookies: which site may start a session is checked by Origin, per agent.
@@ -111,12 +114,17 @@ def create_app(
         expose_headers=["Retry-After", "X-Request-Id"],
         max_age=600,
     )
-    app.add_middleware(Edge)
     for router in (organizations.router, agents.router, sessions.router, turns.router, page.router):
         app.include_router(router)
     app.add_api_route("/healthz", _healthz, methods=["GET"], tags=["operations"])
     app.add_api_route("/readyz", _readyz, methods=["GET"], tags=["operations"])
     return app
+
+
+async def drain(app: FastAPI) -> None:
+    """Take no more turns, and let those that run finish for the time that the settings grant."""
+    turns: Turns = app.state.turns
+    await turns.close(app.state.grace_s)
 
 
 async def _healthz() -> dict[str, str]:
@@ -148,11 +156,16 @@ async def _warm(runtime: AgentRuntime, readiness: Readiness, providers: Sequence
     readiness.warm.set()
 
 
-async def _sweep(turns: Turns) -> None:
+async def _sweep(turns: Turns, lease_s: float) -> None:
     while True:
-        with contextlib.suppress(DatabaseUnavailable):
+        pause_s = lease_s / SWEEPS_PER_LEASE
+        try:
             await turns.fail_expired()
-        await asyncio.sleep(SWEEP_S)
+        except DatabaseUnavailable:
+            pause_s = lease_s  # when it is back, the servers that live may first renew what they could not
+        except Exception:  # noqa: BLE001  the next time may be better, and nobody else would say it
+            _log.exception("turns of servers that died could not be looked for")
+        await asyncio.sleep(pause_s)
 
 
 def _plain(secret: Any) -> str | None:

@@ -50,34 +50,41 @@ class Edge:
                 answer.setdefault("Referrer-Policy", "no-referrer")
             await send(message)
 
-        body = _Bounded(receive)
-        length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > MAX_BODY:
-            await _too_large()(scope, receive, send_with_headers)
-            return
-        try:
-            await self._app(scope, body, send_with_headers)
-        except BodyTooLarge:
-            await _too_large()(scope, receive, send_with_headers)
+        if "content-length" in headers or "transfer-encoding" in headers:
+            try:
+                receive = await _read(headers, receive)
+            except BodyTooLarge as error:
+                await respond(error)(scope, receive, send_with_headers)
+                return
+        await self._app(scope, receive, send_with_headers)
 
 
-class _Bounded:
-    """Counts a body that doesn't say its length."""
+async def _read(headers: Headers, receive: Receive) -> Receive:
+    """Read the body within its bound; returns what gives it once more, then whatever else comes.
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._seen = 0
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._seen += len(message.get("body", b""))
-        if self._seen > MAX_BODY:
+    Raises:
+        BodyTooLarge: it says so, or is, whatever it says.
+    """
+    length = headers.get("content-length", "0")
+    if len(length) > 9 or (length.isdecimal() and int(length) > MAX_BODY):
+        raise BodyTooLarge(_TOO_LARGE)
+    body = bytearray()
+    message: Message = {"more_body": True}
+    while message.get("more_body", False):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
             raise BodyTooLarge(_TOO_LARGE)
-        return message
+    whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+    if message["type"] == "http.disconnect":
+        whole = [message]  # half a body is none
+
+    async def again() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return again
 
 
 _TOO_LARGE = f"The body is over {MAX_BODY // 1024} KiB. Send less."
-
-
-def _too_large() -> ASGIApp:
-    return respond(BodyTooLarge(_TOO_LARGE))

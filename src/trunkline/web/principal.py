@@ -21,6 +21,10 @@ MEMBER_ROLE = "authenticated"
 """Role and audience of a member's token, as Supabase signs them."""
 
 
+LONGEST = 4096
+"""Most characters of a credential; a key has less than a hundred, a token some hundreds."""
+
+
 def authenticator(database: Database, tokens: VisitorTokens, jwt_secret: SecretStr | None) -> Authenticate:
     """The function that turns a request's credential into a principal."""
 
@@ -41,6 +45,8 @@ def _bearer(request: Request) -> str:
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not credential.strip():
         raise NotAuthenticated("Send a credential as `Authorization: Bearer KEY`. Make one: `trunkline keys create`.")
+    if len(credential) > LONGEST:
+        raise NotAuthenticated(f"The credential is longer than {LONGEST} characters: it is none of ours.")
     return credential.strip()
 
 

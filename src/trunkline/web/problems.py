@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from trunkline.errors import InvalidInput, NotAllowed, TrunklineError
+from trunkline.errors import Conflict, DatabaseUnavailable, InvalidInput, NotAllowed, TrunklineError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -25,6 +25,19 @@ _HINTS = {
     404: "There is nothing at this address. The API is described at /docs.",
     405: "This address doesn't know that method. The API is described at /docs.",
 }
+
+
+_PASSING = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.DiskFull,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.OutOfMemory,
+    psycopg.errors.QueryCanceled,  # the statement's time was over
+    psycopg.errors.ReadOnlySqlTransaction,  # a replica, until the failover is done
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.TooManyConnections,
+)
+"""What is not the request's fault, and may be over in a moment."""
 
 
 def install(app: FastAPI) -> None:
@@ -94,6 +107,10 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
         return respond(InvalidInput(f"A value is outside its bounds: {constraint}."))
     if isinstance(cause, psycopg.DataError):
         return respond(InvalidInput("A value can't be stored: it has a NUL character or is out of range."))
+    if isinstance(cause, psycopg.errors.UniqueViolation | psycopg.errors.ForeignKeyViolation):
+        return respond(Conflict("Somebody else has just changed what this is about. Look at it, and try again."))
+    if isinstance(cause, _PASSING):
+        return respond(DatabaseUnavailable("The database can't do this now. Try again in a moment.", retry_after_s=1))
     return await _unexpected(request, error)
 
 

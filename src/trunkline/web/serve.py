@@ -6,28 +6,38 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 
 import uvicorn
 from fastapi import FastAPI
 
-GRACE_S = 12
-"""How long running answers may take to finish after the signal to stop, in seconds."""
+CONNECTIONS_S = 3
+"""How long connections may take to end once no turn runs anymore, in seconds."""
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 
 
-def run(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[], None], access_log: bool = False) -> None:
+async def _nothing() -> None:
+    """There is nothing to wait for."""
+
+
+def run(
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    drain: Callable[[], Awaitable[None]] = _nothing,
+    access_log: bool = False,
+) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP; `on_ready` is called once the port answers.
 
-    A turn that is asked for before the runtime is loaded (`/readyz`) waits for it.
-
-    Answers that run get `GRACE_S` seconds to finish.
+    A turn that is asked for before the runtime is loaded (`/readyz`) waits for it. At the signal the port is closed,
+    then `drain` lets what runs come to its end. A second Ctrl-C doesn't wait for it.
     """
     config = uvicorn.Config(
-        app, log_config=None, access_log=access_log, server_header=False, timeout_graceful_shutdown=GRACE_S
+        app, log_config=None, access_log=access_log, server_header=False, timeout_graceful_shutdown=CONNECTIONS_S
     )
-    server = _Server(config, on_ready)
+    server = _Server(config, on_ready, drain)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))
 
@@ -38,14 +48,26 @@ class _Server(uvicorn.Server):
     Uvicorn's own raises the signal again when it has stopped, which would end the process before it cleans up.
     """
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[], None], drain: Callable[[], Awaitable[None]]
+    ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._drain = drain
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        draining = asyncio.ensure_future(self._drain())
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait([draining], timeout=0.1)
+        draining.cancel()  # does nothing unless a second Ctrl-C was in a hurry
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -47,13 +47,18 @@ SAMPLES = (
         ("127.0.0.1", "bakery.localhost"),
         {
             "description": "Answers customers of a small bakery.",
+            # So small a model follows examples better than instructions.
             "system_prompt": (
-                "You are the friendly assistant of Corner Bakery. The bakery opens at 7 and closes at 18, from Monday"
-                " to Saturday. It sells sourdough bread, croissants and cakes to order. Answer in one or two short"
-                " sentences."
+                "You answer customers of Corner Bakery, in one short sentence.\n\n"
+                "Customer: When do you open?\n"
+                "Answer: We open at 7 in the morning and close at 6 in the evening, Monday to Saturday.\n\n"
+                "Customer: What do you sell?\n"
+                "Answer: We sell sourdough bread, croissants and cakes.\n\n"
+                "Customer: Can I order a cake?\n"
+                "Answer: You can order a cake by phone, two days before."
             ),
             "first_message": "Hello! Ask me about our bread, cakes or opening hours.",
-            "suggested_questions": ["When do you open?", "Do you sell sourdough bread?", "Can I order a cake?"],
+            "suggested_questions": ["When do you open?", "What do you sell?", "Can I order a cake?"],
         },
     ),
     Sample(
@@ -63,9 +68,13 @@ SAMPLES = (
         {
             "description": "Answers patients of a family clinic.",
             "system_prompt": (
-                "You are the calm assistant of Riverside Clinic, a family practice. Appointments are made by phone"
-                " between 8 and 12. Never give a diagnosis; in an emergency tell people to call 112. Answer in one or"
-                " two short sentences."
+                "You answer patients of Riverside Clinic, in one short sentence.\n\n"
+                "Patient: How do I make an appointment?\n"
+                "Answer: Please call us between 8 and 12 in the morning.\n\n"
+                "Patient: What are your phone hours?\n"
+                "Answer: You can call us from 8 to 12, Monday to Friday.\n\n"
+                "Patient: It is an emergency!\n"
+                "Answer: Please call 112 at once."
             ),
             "first_message": "Welcome to Riverside Clinic. How can I help?",
             "suggested_questions": ["How do I make an appointment?", "What are your phone hours?"],
@@ -209,7 +218,7 @@ async def _agent(session: TenantSession, organization_id: UUID, sample: Sample, 
             slug=sample.slug,
             llm_provider="local",
             llm_model="smollm2-135m-instruct",
-            temperature=0.2,
+            temperature=0,
             max_tokens=200,
             channels=["web", "api"],
             **sample.settings,

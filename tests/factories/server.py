@@ -145,6 +145,15 @@ class Shop:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
+    def mend(self, script: str) -> None:
+        """Let every published version play another script; servers that have read one keep it."""
+        with psycopg.connect(self.owner_url) as connection:
+            connection.execute("set local session_replication_role = replica")  # else versions never change
+            connection.execute(
+                "update public.agent_versions set snapshot = snapshot || jsonb_build_object('llm_model', %s::text)",
+                (script,),
+            )
+
     def turns(self, session: str) -> list[tuple[str, int]]:
         """Status and number of attempts of the session's turns, oldest first."""
         found = self.sql(

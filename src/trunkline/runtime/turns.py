@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TypeVar
 from uuid import UUID
 
@@ -40,6 +40,9 @@ RENEWALS_PER_LEASE = 4
 
 RETRY_S = 30.0
 """How long an answer is offered to a database that is away, in seconds. Then the turn's lease passes, and it fails."""
+
+ADMISSIONS = 5
+"""How often a message is offered that others overtake. Who overtakes holds the session, so that twice is enough."""
 
 STOP_S = 3.0
 """The same while the server stops, for each turn that it could not finish."""
@@ -72,11 +75,9 @@ class Turns:
         """
         if self._is_closing:
             raise TurnDied("This server is stopping. Send the message again.", retry_after_s=1)
-        async with self._database.tenant(principal) as session:
-            admission = await service.admit(session, handle, content, key, self._versions, self._lease_s)
-            if admission.settings is None or admission.user_message is None:
-                return admission.turn_id, self._live.get(admission.turn_id)
-            api_key = await self._credential(session, admission.organization_id, admission.settings)
+        admission, api_key = await self._admit(principal, handle, content, key)
+        if admission.settings is None or admission.user_message is None:
+            return admission.turn_id, self._live.get(admission.turn_id)
         live = LiveTurn(admission.turn_id, admission.attempt, handle, admission.user_message)
         self._live[live.turn_id] = live
         live.task = asyncio.create_task(self._run(live, principal, admission, admission.settings, api_key))
@@ -120,6 +121,18 @@ class Turns:
     async def fail_expired(self) -> None:
         """Mark turns failed whose server died: their leases have passed."""
         await service.fail_expired_turns(self._database)
+
+    async def _admit(
+        self, principal: Service, handle: str, content: str, key: str
+    ) -> tuple[Admission, SecretStr | None]:
+        for _ in range(ADMISSIONS):
+            with suppress(service.Raced):
+                async with self._database.tenant(principal) as session:
+                    admission = await service.admit(session, handle, content, key, self._versions, self._lease_s)
+                    if admission.settings is None:
+                        return admission, None
+                    return admission, await self._credential(session, admission.organization_id, admission.settings)
+        raise service.SessionBusy("The session gets many messages at once. Send one after the other.", retry_after_s=1)
 
     async def _credential(
         self, session: TenantSession, organization_id: UUID, settings: AgentSettings

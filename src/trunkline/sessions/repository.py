@@ -133,7 +133,11 @@ left join agent_turns busy on busy.session_id = s.id and busy.status in ('runnin
 where s.session_id = :handle
 for update of s
 """)
-"""The session, locked, with the turn of the same idempotency key and the one that runs: all that admission asks."""
+"""The session, locked, with the turn of the same idempotency key and the one that runs: all that admission asks.
+
+Where it waited for the lock, the turns are still those from before the wait: what is then written may collide with
+what was written meanwhile, and admission is asked once more (`Raced`).
+"""
 
 BEGIN_TURN = text("""
 with turn as (
@@ -158,7 +162,8 @@ RETRY_TURN = text("""
 with turn as (
   update agent_turns set status = 'running', attempt = attempt + 1, partial_text = '', answer_offset = 0, error = null,
     ended_at = null, lease_until = now() + make_interval(secs => :lease_s)
-  where id = :turn_id),
+  where id = :turn_id and status = 'failed' and attempt = :attempt
+  returning id),
 touched as (update agent_sessions set last_activity_at = now() where id = :session_row)
 select message.created_at, message.id as message_id, (
   select coalesce(json_agg(json_build_array(recent.role, recent.content) order by recent.sequence), '[]')
@@ -166,9 +171,9 @@ select message.created_at, message.id as message_id, (
         where m.session_id = :session_row and m.sequence < message.sequence
           and m.role in ('user', 'assistant') and m.status <> 'failed'
         order by m.sequence desc limit :window) recent) as history
-from agent_messages message where message.turn_id = :turn_id and message.role = 'user'
+from turn join agent_messages message on message.turn_id = turn.id and message.role = 'user'
 """)
-"""A failed turn once more: its message stands already."""
+"""A failed turn once more: its message stands already. No row: it is no longer what it was."""
 
 EXPIRE_TURN = text("""
 update agent_turns set status = 'failed', ended_at = now(), lease_until = null, error = :error

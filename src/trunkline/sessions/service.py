@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError, NoResultFound
+
 from trunkline.agents import service as agents
 from trunkline.agents.models import Agent
 from trunkline.agents.settings import AgentSettings
@@ -85,6 +87,10 @@ class TurnDied(TrunklineError):
     status: ClassVar[int] = 503
     code: ClassVar[str] = "turn_died"
     title: ClassVar[str] = "The turn's server stopped"
+
+
+class Raced(Exception):
+    """Another turn was admitted at the same moment. Asking once more, in a new transaction, tells how it stands."""
 
 
 class SessionFull(TooMany):
@@ -273,8 +279,9 @@ async def admit(
     is None), to be run once more where it failed.
 
     Raises:
+        Raced: another request was faster.
         UnknownSession: there is none for the caller.
-        SessionBusy: another turn runs; says for how long at most.
+        SessionBusy: another turn runs.
         SessionEnded: it was ended, or its time is over.
         KeyReused: the key was used for another message.
         SessionFull: the agent's max_messages_per_session is reached.
@@ -544,12 +551,16 @@ async def _begin(
         "key": key,
         "message_id": message_id,
         "content": turn.content,
+        "attempt": turn.attempt,
         "lease_s": lease_s,
         "window": settings.history_max_messages - 1,
     }
     again = turn.attempt > 0
     statement = repository.RETRY_TURN if again else repository.BEGIN_TURN
-    done = (await session.execute(statement, values)).one()
+    try:
+        done = (await session.execute(statement, values)).one()
+    except (IntegrityError, NoResultFound) as error:
+        raise Raced from error
     message = MessageView(
         id=done.message_id if again else message_id,
         turn_id=turn.turn_id,

@@ -6,11 +6,11 @@ A scalar field is a column of `agents` with the same default and range; a nested
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from trunkline.agents.websites import website
 
@@ -36,6 +36,17 @@ def _language(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", value):
         raise ValueError(f"{value!r} is not a BCP 47 language tag such as en or pt-BR")
     return value
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, BaseModel):
+        return any(_holds_nul(part) for _, part in value)
+    if isinstance(value, dict):
+        parts = cast("dict[Any, Any]", value)
+        return any(_holds_nul(key) or _holds_nul(part) for key, part in parts.items())
+    return isinstance(value, list) and any(_holds_nul(part) for part in cast("list[Any]", value))
 
 
 ShortText = Annotated[str, StringConstraints(max_length=200)]
@@ -276,3 +287,11 @@ class AgentSettings(BaseModel):
     version_notes: str | None = Field(default=None, max_length=2000)
     webhooks: list[Webhook] = Field(default_factory=list, max_length=20)
     config_json: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("*")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        """Refuse what PostgreSQL can't store, in texts and anywhere inside of bundles."""
+        if _holds_nul(value):
+            raise ValueError("must not contain the character NUL (U+0000); remove it")
+        return value

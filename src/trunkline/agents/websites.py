@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _WEBSITE = re.compile(rf"^({_LABEL}(\.{_LABEL})*|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?$")
+_BLANK = re.compile(r"[\s\x00-\x20\x7f]")
 _OWN_PORTS = {"http": 80, "https": 443}
 
 
@@ -37,8 +38,8 @@ def website(value: str) -> str:
 
 def website_of_origin(origin: str | None) -> str | None:
     """The website that a browser attests by its `Origin` header (RFC 6454); None for `null`, missing or malformed."""
-    if not origin or len(origin) > 300:
-        return None
+    if not origin or len(origin) > 300 or _BLANK.search(origin):
+        return None  # urlsplit would drop some blanks and read on
     try:
         parts = urlsplit(origin)
         port = parts.port
@@ -46,7 +47,7 @@ def website_of_origin(origin: str | None) -> str | None:
         return None
     if parts.scheme not in _OWN_PORTS or not parts.hostname or parts.path or parts.query or parts.fragment:
         return None
-    if "@" in parts.netloc:
+    if "@" in parts.netloc or parts.netloc.endswith(":"):
         return None
     try:
         host = _ascii(parts.hostname.lower())

@@ -8,10 +8,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
@@ -52,10 +53,11 @@ class Caller:
     headers: dict[str, str] = field(repr=False)
 
     async def call(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str | bytes] | None = None, **more: Any
     ) -> httpx2.Response:
-        """One request, whatever comes of it."""
-        return await self.http.request(method, path, json=body, headers={**self.headers, **(headers or {})})
+        """One request, whatever comes of it. `content` sends a body as it is."""
+        given = [(name.encode(), _raw(value)) for name, value in {**self.headers, **(headers or {})}.items()]
+        return await self.http.request(method, path, json=body, headers=given, **more)
 
     async def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
         """One request that must succeed; its JSON."""
@@ -83,6 +85,14 @@ class Caller:
     def follow(self, session: str, turn: str, last: str | None = None) -> AsyncGenerator[Event]:
         """The rest of a turn's events."""
         return self._events("GET", f"/v1/sessions/{session}/turns/{turn}/stream", {}, last)
+
+    async def running_turn(self, session: str) -> str:
+        """Wait until a session answers; the turn's id."""
+
+        async def look() -> str | None:
+            return (await self.ask("GET", f"/v1/sessions/{session}"))["running_turn_id"]
+
+        return await until(look)
 
     async def messages(self, session: str) -> list[tuple[str, str, str]]:
         """Role, content and status of the first messages, oldest first."""
@@ -266,6 +276,22 @@ async def ready_url(process: asyncio.subprocess.Process) -> str:
             if line.startswith("ready "):
                 return line.split()[1]
     raise AssertionError(f"the server ended with status {await process.wait()}")
+
+
+async def until(check: Callable[[], Awaitable[Any]] | Callable[[], Any], limit_s: float = 30) -> Any:
+    """Look again and again until there is something to see; returns it."""
+    async with asyncio.timeout(limit_s):
+        while True:
+            found = check()
+            if isawaitable(found):
+                found = await found
+            if found:
+                return found
+            await asyncio.sleep(0.02)
+
+
+def _raw(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()
 
 
 def _client(url: str) -> httpx2.AsyncClient:

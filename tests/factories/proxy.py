@@ -1,0 +1,83 @@
+"""A TCP proxy before a server, whose wire a test can cut and mend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+from trunkline.db.urls import sqlalchemy_url
+
+
+class Wire:
+    """Passes bytes on until it is cut; then connections break and new ones are refused."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def mend(self) -> None:
+        """Listen (again), always on the same port."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """Break every connection and refuse new ones."""
+        if self._server is not None:
+            self._server.close()
+        await self.break_connections()
+
+    async def break_connections(self) -> None:
+        """Break every connection; new ones are welcome."""
+        broken = list(self._connections)
+        for connection in broken:
+            connection.cancel()
+        if broken:
+            await asyncio.wait(broken)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._relay(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+        await asyncio.wait([task])
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends = [writer]
+        try:
+            there_reader, there_writer = await asyncio.open_connection(*self._target)
+            ends.append(there_writer)
+            both = [
+                asyncio.ensure_future(_pump(reader, there_writer)),
+                asyncio.ensure_future(_pump(there_reader, writer)),
+            ]
+            try:
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for pump in both:
+                    pump.cancel()
+                await asyncio.wait(both)
+        finally:
+            for end in ends:
+                end.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def wire_to(url: str) -> AsyncGenerator[tuple[Wire, str]]:
+    """A wire to a database's server, and the URL through it."""
+    parsed = sqlalchemy_url(url)
+    wire = Wire(parsed.host or "127.0.0.1", parsed.port or 5432)
+    await wire.mend()
+    through = parsed.set(drivername="postgresql", host="127.0.0.1", port=wire.port)
+    try:
+        yield wire, through.render_as_string(hide_password=False)
+    finally:
+        await wire.cut()

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from trunkline.db.principals import ApiKey, Member, Principal, Service, Visitor
@@ -58,7 +59,15 @@ Text = Annotated[str, AfterValidator(_storable)]
 """A text that PostgreSQL can store."""
 
 
-async def _principal(request: Request) -> Principal:
+_bearer = HTTPBearer(
+    auto_error=False,
+    description="An API key (`tl_…`), a visitor's token, or a member's token",
+    scheme_name="credential",
+)
+
+
+# The scheme is named for the documentation's sake; what reads the header is the app's own authenticator.
+async def _principal(request: Request, _: Annotated[object, Security(_bearer)]) -> Principal:
     authenticate: Authenticate = request.app.state.authenticate
     return await authenticate(request)
 

@@ -71,7 +71,7 @@ def insert(table: str, values: Mapping[str, Any]) -> str:
 def references() -> Iterator[tuple[str, str, str]]:
     """(table, column, parent) of every foreign key of ours, from the metadata."""
     for table in own_tables(Base.metadata):
-        for constraint in table.foreign_key_constraints:
+        for constraint in sorted(table.foreign_key_constraints, key=lambda key: str(key.name)):
             column = constraint.column_keys[-1]
             if (table.name, column) not in DELIBERATE and column != "organization_id":
                 yield table.name, column, constraint.referred_table.name

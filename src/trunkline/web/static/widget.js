@@ -209,7 +209,7 @@ button:hover { background: var(--soft) }
 svg { display: block; width: 1.25rem; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round }
 .stop svg { fill: currentColor }
 header {
-  display: flex; align-items: center; gap: .25rem; padding: .6rem .7rem .6rem 1.1rem;
+  display: flex; align-items: center; gap: .25rem; padding: .6rem .9rem;
   border-bottom: 1px solid var(--line);
 }
 h2 { flex: 1; min-width: 0; margin: 0; font-size: 1rem; overflow-wrap: anywhere }
@@ -218,7 +218,8 @@ h2 { flex: 1; min-width: 0; margin: 0; font-size: 1rem; overflow-wrap: anywhere 
   display: flex; flex-direction: column; gap: 1.1rem;
 }
 .log:focus-visible { outline-offset: -3px }
-.text { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext }
+.text { white-space: pre-wrap; overflow-wrap: anywhere }
+.text, .meta, footer { unicode-bidi: plaintext }
 .user { align-self: flex-end; max-width: 85%; padding: .5rem .9rem; border-radius: 1.1rem }
 .meta, footer { color: var(--muted); font-size: .8rem; overflow-wrap: anywhere }
 .busy .text::after {

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg import errors as pg
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
@@ -28,14 +28,14 @@ _HINTS = {
 
 
 _PASSING = (
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.DiskFull,
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.OutOfMemory,
-    psycopg.errors.QueryCanceled,  # the statement's time was over
-    psycopg.errors.ReadOnlySqlTransaction,  # a replica, until the failover is done
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.TooManyConnections,
+    pg.DeadlockDetected,
+    pg.DiskFull,
+    pg.LockNotAvailable,
+    pg.OutOfMemory,
+    pg.QueryCanceled,  # the statement's time was over
+    pg.ReadOnlySqlTransaction,  # a replica, until the failover is done
+    pg.SerializationFailure,
+    pg.TooManyConnections,
 )
 """What is not the request's fault, and may be over in a moment."""
 
@@ -82,6 +82,8 @@ def _field(location: Sequence[Any]) -> str:
 
 
 def _sentence(item: Mapping[str, Any]) -> str:
+    if item["type"] in ("model_attributes_type", "model_type") and tuple(item["loc"]) == ("body",):
+        return "Send a JSON object, with the header `Content-Type: application/json`."
     text = str(item["msg"]).removeprefix("Value error, ")
     return (text[:1].upper() + text[1:]).rstrip(".") + "."
 
@@ -100,14 +102,14 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     """What the database refused: a policy, a bound, a value that it can't store."""
     cause = getattr(error, "orig", None)
-    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+    if isinstance(cause, pg.InsufficientPrivilege):
         return respond(NotAllowed("Your role in this organization does not allow this."))
-    if isinstance(cause, psycopg.errors.CheckViolation):
+    if isinstance(cause, pg.CheckViolation):
         constraint = cause.diag.constraint_name or "a constraint"
         return respond(InvalidInput(f"A value is outside its bounds: {constraint}."))
-    if isinstance(cause, psycopg.DataError):
+    if isinstance(cause, pg.DataError):
         return respond(InvalidInput("A value can't be stored: it has a NUL character or is out of range."))
-    if isinstance(cause, psycopg.errors.UniqueViolation | psycopg.errors.ForeignKeyViolation):
+    if isinstance(cause, pg.UniqueViolation | pg.ForeignKeyViolation):
         return respond(Conflict("Somebody else has just changed what this is about. Look at it, and try again."))
     if isinstance(cause, _PASSING):
         return respond(DatabaseUnavailable("The database can't do this now. Try again in a moment.", retry_after_s=1))

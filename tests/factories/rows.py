@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -69,5 +69,6 @@ def agent(connection: psycopg.Connection, organization_id: UUID, slug: str, webs
 
 
 def _adapt(value: Any) -> Any:
-    is_json = isinstance(value, Mapping) or (isinstance(value, list) and value and isinstance(value[0], dict))
-    return Jsonb(value) if is_json else value
+    is_object = isinstance(value, Mapping)
+    is_list_of_objects = isinstance(value, list) and any(isinstance(item, dict) for item in cast("list[Any]", value))
+    return Jsonb(value) if is_object or is_list_of_objects else value

@@ -30,8 +30,8 @@ async def test_a_pooled_connection_is_nobody_afterwards(login_url: str, world: W
     pool = Database(login_url, pool_size=1)
     async with pool.tenant(world.ours.service) as session:
         assert (await session.execute(text("select count(*) from agents"))).scalar_one() == 1
-    raw = pool._engine  # the very connection that the pool would hand out next
-    async with raw.connect() as connection:
+    # The very connection that the pool hands out next.
+    async with pool._engine.connect() as connection:  # pyright: ignore[reportPrivateUsage]  what no caller may do
         claims = (await connection.execute(text("select current_setting('request.jwt.claims', true)"))).scalar_one()
         role = (await connection.execute(text("select current_user"))).scalar_one()
         assert (claims or "", role) == ("", "trunkline_test_login")

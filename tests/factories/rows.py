@@ -68,7 +68,11 @@ def agent(connection: psycopg.Connection, organization_id: UUID, slug: str, webs
     return agent_id
 
 
-def _adapt(value: Any) -> Any:
-    is_object = isinstance(value, Mapping)
-    is_list_of_objects = isinstance(value, list) and any(isinstance(item, dict) for item in cast("list[Any]", value))
-    return Jsonb(value) if is_object or is_list_of_objects else value
+def _adapt(value: object) -> object:
+    return Jsonb(value) if _is_json(value) else value
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, list):
+        return any(isinstance(item, dict) for item in cast("list[object]", value))
+    return isinstance(value, Mapping)

@@ -6,6 +6,8 @@ A scalar field is a column of `agents` with the same default and range; a nested
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from math import isfinite
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -13,6 +15,11 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from trunkline.agents.websites import website
+
+MAX_DEPTH = 50
+"""Most levels of a JSON value, one in the other."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 SLUG = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 """A name as it stands in addresses: what DNS allows as one label."""
@@ -38,15 +45,35 @@ def _language(value: str) -> str:
     return value
 
 
-def _holds_nul(value: Any) -> bool:
+def _unstorable(value: Any) -> str | None:
+    """What of a value can't be stored, or not be read again; None where all of it can."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        if found := next(filter(None, map(_fault, level)), None):
+            return found
+        level = [part for value in level for part in _parts(value)]
+        if not level:
+            return None
+    return f"more than {MAX_DEPTH} levels, one in the other"
+
+
+def _fault(value: Any) -> str | None:
     if isinstance(value, str):
-        return "\x00" in value
+        if "\x00" in value:
+            return "the character NUL (U+0000)"
+        return "half of a surrogate pair" if _SURROGATE.search(value) else None
+    if isinstance(value, float) and not isfinite(value):
+        return "a number that JSON has not (NaN, Infinity)"
+    return None
+
+
+def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, BaseModel):
-        return any(_holds_nul(part) for _, part in value)
+        return (part for _, part in value)
     if isinstance(value, dict):
-        parts = cast("dict[Any, Any]", value)
-        return any(_holds_nul(key) or _holds_nul(part) for key, part in parts.items())
-    return isinstance(value, list) and any(_holds_nul(part) for part in cast("list[Any]", value))
+        pairs = cast("dict[Any, Any]", value)
+        return (part for pair in pairs.items() for part in pair)
+    return cast("list[Any]", value) if isinstance(value, list) else ()
 
 
 ShortText = Annotated[str, StringConstraints(max_length=200)]
@@ -292,6 +319,6 @@ class AgentSettings(BaseModel):
     @classmethod
     def _storable(cls, value: Any) -> Any:
         """Refuse what PostgreSQL can't store, in texts and anywhere inside of bundles."""
-        if _holds_nul(value):
-            raise ValueError("must not contain the character NUL (U+0000); remove it")
+        if found := _unstorable(value):
+            raise ValueError(f"must not contain {found}; remove it")
         return value

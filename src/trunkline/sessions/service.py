@@ -513,7 +513,7 @@ def _website(value: str) -> str:
     try:
         return website(value)
     except ValueError as error:
-        raise InvalidInput(str(error), field="website_domain") from None
+        raise InvalidInput(f"{error}.", field="website_domain") from None
 
 
 def _pinned(row: Any) -> UUID:

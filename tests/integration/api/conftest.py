@@ -38,3 +38,10 @@ def program(served: Served, shop: Shop) -> Caller:
 def stranger(served: Served) -> Caller:
     """A browser on the agents' website, without a token."""
     return served.caller(Origin=ORIGIN)
+
+
+@pytest.fixture
+async def standing(program: Caller, shop: Shop) -> tuple[str, str]:
+    """An agent and a session that are there already: their ids."""
+    agent = shop.agent("lorem-1")
+    return str(agent), (await program.start(agent))["session_id"]

@@ -8,28 +8,54 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import cache
+from typing import Any, LiteralString, cast
 
 import psycopg
-from sqlalchemy import Row, TextClause, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from psycopg import sql
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Row, TextClause
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import DBAPIError, InterfaceError, MultipleResultsFound, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from trunkline.db.principals import Principal
 from trunkline.db.urls import sqlalchemy_url
 from trunkline.errors import DatabaseUnavailable
 
-_BECOME = text(
-    "select set_config('role', :role, true), set_config('request.jwt.claims', :claims, true),"
-    " set_config('statement_timeout', :timeout, true)"
+_BEGIN_AS = sql.SQL(
+    "begin; select set_config('role', {role}, true), set_config('request.jwt.claims', {claims}, true),"
+    " set_config('statement_timeout', {timeout}, true)"
 )
+"""A transaction and whose it is, in one round trip. A message of two statements has literals, never parameters."""
 
 
 class TenantSession(AsyncSession):
     """A transaction of one principal. Services accept nothing else: forgetting the tenant does not type-check."""
 
     principal: Principal
+
+    async def row(self, statement: TextClause, values: Mapping[str, Any]) -> Any | None:
+        """The one row that a statement gives, its columns as attributes; None where it gives none.
+
+        Goes to the driver past SQLAlchemy, whose layers take several times as long as a turn's statement itself.
+
+        Raises:
+            DBAPIError: as `execute`.
+            MultipleResultsFound: the statement gives several rows.
+        """
+        connection = await self.connection()
+        driver = await _driver_of(connection)
+        try:
+            cursor = await driver.cursor(row_factory=namedtuple_row).execute(_driver_sql(statement), values)
+        except psycopg.Error as error:
+            if driver.closed:
+                await connection.invalidate(error)
+            raise _as_sqlalchemy(error, statement, is_lost=driver.closed) from error
+        if cursor.rowcount > 1:
+            raise MultipleResultsFound(f"One row was expected, {cursor.rowcount} were found.")
+        return None if cursor.description is None else await cursor.fetchone()
 
 
 class Database:
@@ -48,10 +74,9 @@ class Database:
             max_overflow=0,
             pool_timeout=pool_timeout_s,
             # A transaction pooler hands every transaction another connection: nothing may be prepared on one.
-            connect_args={"prepare_threshold": None, "connect_timeout": 5},
+            # The driver begins no transaction by itself: `_BEGIN_AS` does, and a lookup's one statement needs none.
+            connect_args={"prepare_threshold": None, "connect_timeout": 5, "autocommit": True},
         )
-        # Shares the pool; a single statement needs no BEGIN and COMMIT around it.
-        self._lookups = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._timeout = str(statement_timeout_ms)
 
     @asynccontextmanager
@@ -84,7 +109,7 @@ class Database:
         """
         for attempt in (1, 2):
             try:
-                async with self._lookups.connect() as connection:
+                async with self._engine.connect() as connection:
                     return (await connection.execute(statement, values)).one_or_none()
             except PoolTimeout as error:
                 raise DatabaseUnavailable(_BUSY, retry_after_s=1) from error
@@ -99,13 +124,13 @@ class Database:
 
     async def _open(self, principal: Principal) -> TenantSession:
         """Begin as the principal; once more on a fresh connection if the pooled one turns out to be dead."""
+        begin = _BEGIN_AS.format(role=principal.role, claims=principal.claims(), timeout=self._timeout).as_string()
         for attempt in (1, 2):
             session = TenantSession(self._engine, expire_on_commit=False, autoflush=False)
             session.principal = principal
             try:
-                await session.execute(
-                    _BECOME, {"role": principal.role, "claims": principal.claims(), "timeout": self._timeout}
-                )
+                connection = await session.connection()
+                await connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
             except PoolTimeout as error:
                 await session.close()
                 raise DatabaseUnavailable(_BUSY, retry_after_s=1) from error
@@ -119,6 +144,22 @@ class Database:
             else:
                 return session
         raise AssertionError("unreachable")
+
+
+async def _driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection:
+    return cast("psycopg.AsyncConnection", (await connection.get_raw_connection()).driver_connection)
+
+
+@cache
+def _driver_sql(statement: TextClause) -> LiteralString:
+    """The statement with its parameters as psycopg writes them; kept, for statements are constants of the code."""
+    return cast("LiteralString", str(statement.compile(dialect=PGDialect_psycopg())))
+
+
+def _as_sqlalchemy(error: psycopg.Error, statement: TextClause, *, is_lost: bool) -> DBAPIError:
+    """The driver's error as `execute` would raise it, without the values: they are people's words."""
+    found = DBAPIError.instance(str(statement), None, error, psycopg.Error, connection_invalidated=is_lost)
+    return cast("DBAPIError", found)
 
 
 _BUSY = "All database connections are busy. Try again in a moment."

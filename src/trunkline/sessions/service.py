@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError, NoResultFound
+from sqlalchemy.exc import IntegrityError
 
 from trunkline.agents import service as agents
 from trunkline.agents.models import Agent
@@ -286,7 +286,7 @@ async def admit(
         KeyReused: the key was used for another message.
         SessionFull: the agent's max_messages_per_session is reached.
     """
-    row = (await session.execute(repository.LOCK_FOR_TURN, {"handle": handle, "key": key})).one_or_none()
+    row = await session.row(repository.LOCK_FOR_TURN, {"handle": handle, "key": key})
     if row is None:
         raise UnknownSession("There is no such session. Start one with POST /v1/sessions.")
     if row.turn_id is not None and row.asked != content:
@@ -323,7 +323,7 @@ async def outcome(session: TenantSession, handle: str, turn_id: UUID) -> TurnVie
         SessionBusy: the turn is being answered.
     """
     values = {"turn_id": turn_id, "handle": handle}
-    row = (await session.execute(repository.TURN_OUTCOME, values)).one_or_none()
+    row = await session.row(repository.TURN_OUTCOME, values)
     if row is None:
         raise UnknownTurn(f"The session has no turn {turn_id}.")
     if row.turn_status == "failed":
@@ -344,7 +344,7 @@ async def extend_turn(session: TenantSession, turn: Admission, piece: str, lengt
         "length": length,
         "lease_s": lease_s,
     }
-    return (await session.execute(repository.EXTEND_TURN, values)).one_or_none() is not None
+    return await session.row(repository.EXTEND_TURN, values) is not None
 
 
 async def complete_turn(
@@ -359,14 +359,14 @@ async def complete_turn(
         "provider": provider,
         "input_tokens": usage.input_tokens,
     }
-    row = (await session.execute(repository.COMPLETE_TURN, values)).one_or_none()
+    row = await session.row(repository.COMPLETE_TURN, values)
     return None if row is None else answer.model_copy(update={"created_at": row.created_at})
 
 
 async def interrupt_turn(session: TenantSession, turn: Admission, answer: MessageView) -> bool:
     """End a turn that was stopped: what was said stands, interrupted. False: the turn is no longer ours."""
     values = _answer_values(turn, answer, "cancelled")
-    return (await session.execute(repository.CANCEL_TURN, values)).one_or_none() is not None
+    return await session.row(repository.CANCEL_TURN, values) is not None
 
 
 async def cancel_turn(session: TenantSession, turn_id: UUID) -> None:
@@ -392,7 +392,7 @@ async def watch_turn(session: TenantSession, handle: str, turn_id: UUID, offset:
         UnknownTurn: the session has no such turn.
     """
     values = {"turn_id": turn_id, "handle": handle, "offset": offset}
-    row = (await session.execute(repository.WATCH_TURN, values)).one_or_none()
+    row = await session.row(repository.WATCH_TURN, values)
     if row is None:
         raise UnknownTurn(f"The session has no turn {turn_id}.")
     failure = _failure(row.error) if row.status == "failed" or row.expired else None
@@ -406,7 +406,7 @@ async def turn_status(session: TenantSession, handle: str, turn_id: UUID) -> Tur
         UnknownTurn: the session has no such turn.
     """
     values = {"turn_id": turn_id, "handle": handle, "offset": 0}
-    row = (await session.execute(repository.WATCH_TURN, values)).one_or_none()
+    row = await session.row(repository.WATCH_TURN, values)
     if row is None:
         raise UnknownTurn(f"The session has no turn {turn_id}.")
     return TurnStatus(turn_id=turn_id, status=row.status)
@@ -427,7 +427,7 @@ async def user_message(session: TenantSession, handle: str, turn_id: UUID) -> Me
         UnknownTurn: the session has no such turn.
     """
     values = {"turn_id": turn_id, "handle": handle}
-    row = (await session.execute(repository.USER_MESSAGE, values)).one_or_none()
+    row = await session.row(repository.USER_MESSAGE, values)
     if row is None:
         raise UnknownTurn(f"The session has no turn {turn_id}.")
     return MessageView.model_validate(row)
@@ -558,9 +558,11 @@ async def _begin(
     again = turn.attempt > 0
     statement = repository.RETRY_TURN if again else repository.BEGIN_TURN
     try:
-        done = (await session.execute(statement, values)).one()
-    except (IntegrityError, NoResultFound) as error:
+        done = await session.row(statement, values)
+    except IntegrityError as error:
         raise Raced from error
+    if done is None:
+        raise Raced
     message = MessageView(
         id=done.message_id if again else message_id,
         turn_id=turn.turn_id,

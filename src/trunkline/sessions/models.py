@@ -89,6 +89,8 @@ class AgentSession(Tenant, Base):
         CheckConstraint(f"status in {STATUSES}", "status"),
         CheckConstraint("message_count >= 0", "message_count"),
         {
+            # Each turn rewrites its session's row twice: room for that on the row's own page.
+            "postgresql_with": {"fillfactor": 70},
             "info": {
                 "access": (
                     Allow(
@@ -119,7 +121,7 @@ class AgentSession(Tenant, Base):
                         " or session_id = (select app.claim('session_id')))",
                     ),
                 )
-            }
+            },
         },
     )
 

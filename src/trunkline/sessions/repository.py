@@ -148,7 +148,7 @@ message as (
   values (:message_id, :organization_id, :session_row, :turn_id, 'user', :content)
   returning created_at),
 touched as (
-  update agent_sessions set message_count = message_count + 1, last_activity_at = now() where id = :session_row)
+  update agent_sessions set message_count = message_count + 1 where id = :session_row)
 select message.created_at, (
   select coalesce(json_agg(json_build_array(recent.role, recent.content) order by recent.sequence), '[]')
   from (select role, content, sequence from agent_messages
@@ -156,7 +156,11 @@ select message.created_at, (
         order by sequence desc limit :window) recent) as history
 from message
 """)
-"""The turn, the user's message and the session's counters; returns the conversation before it."""
+"""The turn, the user's message and the session's count of messages; returns the conversation before it.
+
+`last_activity_at` waits for the turn's end: it is in three indexes, and a row that changes in none of its indexed
+columns is written in place of its old version (HOT), without a new entry in each of the table's indexes.
+"""
 
 RETRY_TURN = text("""
 with turn as (
@@ -242,9 +246,9 @@ select id from turn
 """Stops a turn that another server runs: that one finds its row taken and falls silent."""
 
 FAIL_TURN = text("""
-update agent_turns set status = 'failed', ended_at = now(), lease_until = null, error = :error
-where id = :turn_id and status = 'running' and attempt = :attempt
-returning id
+with touched as (update agent_sessions set last_activity_at = now() where id = :session_row returning id)
+update agent_turns t set status = 'failed', ended_at = now(), lease_until = null, error = :error
+from touched where t.session_id = touched.id and t.id = :turn_id and t.status = 'running' and t.attempt = :attempt
 """)
 
 WATCH_TURN = text("""

@@ -376,7 +376,7 @@ async def cancel_turn(session: TenantSession, turn_id: UUID) -> None:
 
 async def fail_turn(session: TenantSession, turn: Admission, reason: str) -> None:
     """Mark a turn failed; its message can be sent again with the same key."""
-    values = {"turn_id": turn.turn_id, "attempt": turn.attempt, "error": reason[:1000]}
+    values = {"session_row": turn.session_row, "turn_id": turn.turn_id, "attempt": turn.attempt, "error": reason[:1000]}
     await session.execute(repository.FAIL_TURN, values)
 
 

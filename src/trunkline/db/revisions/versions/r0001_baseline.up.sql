@@ -518,7 +518,8 @@ CREATE TABLE agent_sessions (
 	CONSTRAINT agent_sessions_message_count_check CHECK (message_count >= 0), 
 	CONSTRAINT agent_sessions_organization_id_fkey FOREIGN KEY(organization_id) REFERENCES organizations (id) ON DELETE CASCADE, 
 	CONSTRAINT agent_sessions_user_id_fkey FOREIGN KEY(user_id) REFERENCES profiles (id) ON DELETE SET NULL
-);
+)
+ WITH (fillfactor = 70);
 -- next
 CREATE INDEX agent_sessions_active_idx ON agent_sessions (last_activity_at) WHERE status = 'active';
 -- next

@@ -17,6 +17,7 @@ CALLERS = {
     "app.check_created_by": set[str](),
     "app.check_user_id": set[str](),
     "app.claim": {"anon", "authenticated", "trunkline_service", "service_role"},
+    "app.claimed_session_id": {"anon", "trunkline_service"},
     "app.create_organization": {"authenticated"},
     "app.fail_expired_turns": {LOGIN},
     "app.keep_an_owner": set[str](),

@@ -85,7 +85,7 @@ def claimed_unbound(column: str = "organization_id") -> str:
     return f"{claimed(column)} and (select app.claim('session_id')) is null"
 
 
-SESSION_OF_CLAIM = "(select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))"
+SESSION_OF_CLAIM = "(select app.claimed_session_id())"
 """The uuid of the session whose handle is claimed, found under the caller's own policies; once a statement."""
 
 

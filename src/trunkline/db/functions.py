@@ -4,6 +4,9 @@ Bodies are `BEGIN ATOMIC` where they can be: names are bound when the function i
 them. What must see more than its caller is SECURITY DEFINER, owned by `trunkline_definer`, a role that can neither log
 in nor bypass policies and that reads just the tables listed in `DEFINER_READS`. Their search_path names pg_temp, last:
 left out it comes first, and a caller's `pg_temp.jsonb` would be the type that a definer's body casts to.
+
+What every policy asks (claims) is PL/pgSQL: an SQL function is inlined, which costs each planning of each statement
+more than the call costs; nothing is prepared behind a transaction pooler, so each statement is planned.
 """
 
 from __future__ import annotations
@@ -54,32 +57,53 @@ end
     Function(
         "app.claim(text)",
         """
-create function app.claim(name text) returns text language sql stable parallel safe
-begin atomic
-  select nullif(current_setting('request.jwt.claims', true), '')::jsonb -> 'trunkline' ->> name;
+create function app.claim(name text) returns text language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp as $$
+begin
+  return nullif(current_setting('request.jwt.claims', true), '')::jsonb -> 'trunkline' ->> name;
 end
+$$
 """,
         EVERYONE,
     ),
     Function(
         "app.organization_id()",
         """
-create function app.organization_id() returns uuid language sql stable parallel safe
-begin atomic
-  select case when app.claim('kind') in ('api_key', 'service') then app.claim('organization_id')::uuid end;
+create function app.organization_id() returns uuid language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp as $$
+declare
+  ours jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb -> 'trunkline';
+begin
+  return case when ours ->> 'kind' in ('api_key', 'service') then (ours ->> 'organization_id')::uuid end;
 end
+$$
 """,
         EVERYONE,
     ),
     Function(
         "app.user_id()",
         """
-create function app.user_id() returns uuid language sql stable parallel safe
-begin atomic
-  select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;
+create function app.user_id() returns uuid language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp as $$
+begin
+  return (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;
 end
+$$
 """,
         EVERYONE,
+    ),
+    Function(
+        "app.claimed_session_id()",
+        """
+create function app.claimed_session_id() returns uuid language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp as $$
+begin
+  -- The uuid of the session whose handle is claimed, found under the caller's own policies.
+  return (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'));
+end
+$$
+""",
+        (ANON, SERVICE),
     ),
     Function(
         "app.keep_organization()",

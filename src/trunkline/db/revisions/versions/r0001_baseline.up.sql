@@ -92,32 +92,52 @@ revoke all on function app.uuid7() from public, anon, authenticated, service_rol
 -- next
 grant execute on function app.uuid7() to anon, authenticated, trunkline_service, service_role, trunkline_definer;
 -- next
-create function app.claim(name text) returns text language sql stable parallel safe
-begin atomic
-  select nullif(current_setting('request.jwt.claims', true), '')::jsonb -> 'trunkline' ->> name;
-end;
+create function app.claim(name text) returns text language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp as $$
+begin
+  return nullif(current_setting('request.jwt.claims', true), '')::jsonb -> 'trunkline' ->> name;
+end
+$$;
 -- next
 revoke all on function app.claim(text) from public, anon, authenticated, service_role, trunkline_service;
 -- next
 grant execute on function app.claim(text) to anon, authenticated, trunkline_service, service_role, trunkline_definer;
 -- next
-create function app.organization_id() returns uuid language sql stable parallel safe
-begin atomic
-  select case when app.claim('kind') in ('api_key', 'service') then app.claim('organization_id')::uuid end;
-end;
+create function app.organization_id() returns uuid language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp as $$
+declare
+  ours jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb -> 'trunkline';
+begin
+  return case when ours ->> 'kind' in ('api_key', 'service') then (ours ->> 'organization_id')::uuid end;
+end
+$$;
 -- next
 revoke all on function app.organization_id() from public, anon, authenticated, service_role, trunkline_service;
 -- next
 grant execute on function app.organization_id() to anon, authenticated, trunkline_service, service_role, trunkline_definer;
 -- next
-create function app.user_id() returns uuid language sql stable parallel safe
-begin atomic
-  select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;
-end;
+create function app.user_id() returns uuid language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp as $$
+begin
+  return (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;
+end
+$$;
 -- next
 revoke all on function app.user_id() from public, anon, authenticated, service_role, trunkline_service;
 -- next
 grant execute on function app.user_id() to anon, authenticated, trunkline_service, service_role, trunkline_definer;
+-- next
+create function app.claimed_session_id() returns uuid language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp as $$
+begin
+  -- The uuid of the session whose handle is claimed, found under the caller's own policies.
+  return (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'));
+end
+$$;
+-- next
+revoke all on function app.claimed_session_id() from public, anon, authenticated, service_role, trunkline_service;
+-- next
+grant execute on function app.claimed_session_id() to anon, trunkline_service;
 -- next
 create function app.keep_organization() returns trigger language plpgsql set search_path = '' as $$
 begin
@@ -1493,14 +1513,14 @@ create policy agent_turns_select_authenticated on public.agent_turns for select 
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
 -- next
 create policy agent_turns_select_trunkline_service on public.agent_turns for select to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))));
+  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claimed_session_id())));
 -- next
 create policy agent_turns_insert_trunkline_service on public.agent_turns for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_turns.session_id) else agent_turns.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')) end);
+  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_turns.session_id) else agent_turns.session_id = (select app.claimed_session_id()) end);
 -- next
 create policy agent_turns_update_trunkline_service on public.agent_turns for update to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))))
-  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_turns.session_id) else agent_turns.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')) end);
+  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claimed_session_id())))
+  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_turns.session_id) else agent_turns.session_id = (select app.claimed_session_id()) end);
 -- next
 grant select, update on table public.agent_turns to trunkline_definer;
 -- next
@@ -1525,7 +1545,7 @@ grant select, insert on table public.agent_messages to trunkline_service;
 alter table public.agent_messages enable row level security;
 -- next
 create policy agent_messages_select_anon on public.agent_messages for select to anon
-  using (organization_id = (select app.claim('organization_id')::uuid) and session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')) and role in ('user', 'assistant'));
+  using (organization_id = (select app.claim('organization_id')::uuid) and session_id = (select app.claimed_session_id()) and role in ('user', 'assistant'));
 -- next
 create policy agent_messages_select_authenticated on public.agent_messages for select to authenticated
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
@@ -1534,10 +1554,10 @@ create policy agent_messages_insert_authenticated on public.agent_messages for i
   with check (organization_id = any ((select app.organization_ids('member'))::uuid[]) and exists (select 1 from public.agent_sessions as parent where parent.id = agent_messages.session_id));
 -- next
 create policy agent_messages_select_trunkline_service on public.agent_messages for select to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))));
+  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claimed_session_id())));
 -- next
 create policy agent_messages_insert_trunkline_service on public.agent_messages for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_messages.session_id) else agent_messages.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')) end);
+  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_messages.session_id) else agent_messages.session_id = (select app.claimed_session_id()) end);
 -- next
 alter table public.agent_messages force row level security;
 -- next
@@ -1548,17 +1568,17 @@ grant select, insert, update, delete on table trunkline_runtime.turn_states to t
 alter table trunkline_runtime.turn_states enable row level security;
 -- next
 create policy turn_states_select_trunkline_service on trunkline_runtime.turn_states for select to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')))));
+  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select app.claimed_session_id()))));
 -- next
 create policy turn_states_insert_trunkline_service on trunkline_runtime.turn_states for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')))));
+  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select app.claimed_session_id()))));
 -- next
 create policy turn_states_update_trunkline_service on trunkline_runtime.turn_states for update to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')))))
-  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')))));
+  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select app.claimed_session_id()))))
+  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select app.claimed_session_id()))));
 -- next
 create policy turn_states_delete_trunkline_service on trunkline_runtime.turn_states for delete to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id')))));
+  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or exists (select 1 from public.agent_turns turn where turn.id = turn_states.turn_id and turn.session_id = (select app.claimed_session_id()))));
 -- next
 alter table trunkline_runtime.turn_states force row level security;
 -- next
@@ -1576,9 +1596,9 @@ create policy usage_logs_select_authenticated on public.usage_logs for select to
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
 -- next
 create policy usage_logs_select_trunkline_service on public.usage_logs for select to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))));
+  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claimed_session_id())));
 -- next
 create policy usage_logs_insert_trunkline_service on public.usage_logs for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select s.id from public.agent_sessions s where s.session_id = app.claim('session_id'))));
+  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claimed_session_id())));
 -- next
 alter table public.usage_logs force row level security;

@@ -28,7 +28,15 @@ _BEGIN_AS = sql.SQL(
     "begin; select set_config('role', {role}, true), set_config('request.jwt.claims', {claims}, true),"
     " set_config('statement_timeout', {timeout}, true)"
 )
-"""A transaction and whose it is, in one round trip. A message of two statements has literals, never parameters."""
+
+
+def begin_as(principal: Principal, statement_timeout_ms: int) -> str:
+    """SQL that begins a transaction and says whose it is, in one message to the server and back.
+
+    A message of two statements takes no parameters: the values are literals in it.
+    """
+    begin = _BEGIN_AS.format(role=principal.role, claims=principal.claims(), timeout=str(statement_timeout_ms))
+    return begin.as_string()
 
 
 class TenantSession(AsyncSession):
@@ -74,10 +82,10 @@ class Database:
             max_overflow=0,
             pool_timeout=pool_timeout_s,
             # A transaction pooler hands every transaction another connection: nothing may be prepared on one.
-            # The driver begins no transaction by itself: `_BEGIN_AS` does, and a lookup's one statement needs none.
+            # The driver begins no transaction by itself: `begin_as` does, and a lookup's one statement needs none.
             connect_args={"prepare_threshold": None, "connect_timeout": 5, "autocommit": True},
         )
-        self._timeout = str(statement_timeout_ms)
+        self._timeout_ms = statement_timeout_ms
 
     @asynccontextmanager
     async def tenant(self, principal: Principal) -> AsyncGenerator[TenantSession]:
@@ -124,7 +132,7 @@ class Database:
 
     async def _open(self, principal: Principal) -> TenantSession:
         """Begin as the principal; once more on a fresh connection if the pooled one turns out to be dead."""
-        begin = _BEGIN_AS.format(role=principal.role, claims=principal.claims(), timeout=self._timeout).as_string()
+        begin = begin_as(principal, self._timeout_ms)
         for attempt in (1, 2):
             session = TenantSession(self._engine, expire_on_commit=False, autoflush=False)
             session.principal = principal

@@ -117,7 +117,8 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"TRUNKLINE_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
+        problems = " ".join(
+            f"TRUNKLINE_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}."
+            for item in error.errors()
         )
         raise SetupError(f"A setting is not usable. {problems}") from None

@@ -247,6 +247,7 @@ async def serving_apart(login_url: str, **environment: str) -> AsyncGenerator[Se
     given = {
         "TRUNKLINE_DATABASE_URL": login_url,
         "TRUNKLINE_PORT": "0",
+        "PYTHONDONTWRITEBYTECODE": "",  # or each process would compile every library anew
         "TRUNKLINE_SECURITY_SECRET": SECRET,
         "TRUNKLINE_SECURITY_JWT_SECRET": JWT_SECRET,
         "TRUNKLINE_TURNS_LEASE_SECONDS": str(LEASE_S),

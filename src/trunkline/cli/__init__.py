@@ -43,6 +43,27 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("TRUNKLINE_DEBUG"):
             raise
-        reason = str(error).strip().partition("\n")[0][:300]
-        fail(f"This should not happen: {type(error).__name__}: {reason}. TRUNKLINE_DEBUG=1 shows where.")
+        fail(_explain(error))
         sys.exit(1)
+
+
+def _explain(error: Exception) -> str:
+    """A sentence for what the libraries below us have refused."""
+    from psycopg.errors import InsufficientPrivilege
+    from pydantic import ValidationError
+    from sqlalchemy.exc import DBAPIError
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        return f"{field}: {first['msg'].removeprefix('Value error, ')}."
+    if isinstance(error, InsufficientPrivilege):
+        reason = _first_line(error)
+        return f"This needs the tables' owner: set TRUNKLINE_DATABASE_DIRECT_URL to the owner's URL ({reason})."
+    if isinstance(error, DBAPIError):
+        return f"The database refused this: {_first_line(error.orig)}."
+    return f"This should not happen: {type(error).__name__}: {_first_line(error)}. TRUNKLINE_DEBUG=1 shows where."
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().partition("\n")[0][:300]

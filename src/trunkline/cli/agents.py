@@ -10,7 +10,6 @@ import typer
 from trunkline.cli.console import Format, FormatOption, out, print_json, print_rows
 from trunkline.cli.home import open_home
 from trunkline.cli.organizations import OrganizationOption
-from trunkline.errors import InvalidInput
 
 if TYPE_CHECKING:
     from trunkline.db.tenant import TenantSession
@@ -56,7 +55,7 @@ def create(
     from trunkline.db.principals import Service
     from trunkline.db.setup import find_organization
 
-    new = _validated(NewAgent, {"name": name, **_read(settings)})
+    new = NewAgent.model_validate({"name": name, **_read(settings)})
     with open_home() as home:
         organization_id = find_organization(home.owner_url, organization)
 
@@ -104,7 +103,7 @@ def set_settings(
     from trunkline.db.principals import Service
     from trunkline.db.setup import find_organization
 
-    change = _validated(AgentChange, _read(settings))
+    change = AgentChange.model_validate(_read(settings))
     with open_home() as home:
         organization_id = find_organization(home.owner_url, organization)
 
@@ -163,14 +162,3 @@ def _read(settings: list[str] | None) -> dict[str, Any]:
         except ValueError:
             values[name] = value
     return values
-
-
-def _validated(model: Any, values: dict[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"{field}: {first['msg']}.", field=field) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import unicodedata
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import typer
+from rich.markup import escape
 
 from trunkline.cli.console import out, progress
 from trunkline.errors import SetupError, TrunklineError
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
     import httpx2
 
 
+PAUSES_S = (0, 0, 0.5, 1, 2, 4)
+"""Before each attempt to get an answer from a server that was cut off, in seconds."""
+
+
 @dataclass(frozen=True)
 class Target:
-    """Which server, with which key, and which agent on which website."""
+    """An agent on one of its websites."""
 
-    url: str
-    key: str
     agent_id: str
     website: str | None
 
@@ -46,89 +50,108 @@ def chat(
     ] = None,
 ) -> None:
     """Talk to an agent. An empty line, Ctrl-D or Ctrl-C ends; Ctrl-C also stops the answer that is being given."""
-    asyncio.run(_chat(agent, url, key, session, message))
+    with asyncio.Runner() as runner:
+        talk = runner.run(_open(agent, url, key, session))
+        try:
+            if message is None:
+                _converse(runner, talk)
+            else:
+                runner.run(_turn(talk, message))
+        finally:
+            runner.run(talk.client.aclose())
 
 
-async def _chat(agent: str | None, url: str | None, key: str | None, session: str | None, message: str | None) -> None:
+@dataclass(frozen=True)
+class Talk:
+    """A session on a server."""
+
+    client: httpx2.AsyncClient
+    session: str
+
+
+async def _open(agent: str | None, url: str | None, key: str | None, session: str | None) -> Talk:
     from trunkline.outgoing import OutgoingPolicy, guarded_client
 
     base, token, known = _server(url, key)
-    parts = urlsplit(base)
     # The person at the terminal chose this address, private or not.
-    policy = OutgoingPolicy(allow=frozenset({parts.hostname or ""}), read_timeout_s=130)
-    async with guarded_client(policy) as client:
-        client.base_url = base
-        client.headers["Authorization"] = f"Bearer {token}"
+    policy = OutgoingPolicy(allow=frozenset({urlsplit(base).hostname or ""}), read_timeout_s=130)
+    client = guarded_client(policy)
+    client.base_url = base
+    client.headers["Authorization"] = f"Bearer {token}"
+    try:
         if session is None:
-            target = await _find_agent(client, agent, known)
-            started = await _start(client, target)
+            started = await _start(client, await _find_agent(client, agent, known))
             session = str(started["session_id"])
             _greet(started, session)
-        if message is not None:
-            await _turn(client, session, message)
-            return
-        await _converse(client, session)
+    except BaseException:
+        await client.aclose()
+        raise
+    return Talk(client, session)
 
 
-async def _converse(client: httpx2.AsyncClient, session: str) -> None:
+def _converse(runner: asyncio.Runner, talk: Talk) -> None:
     while True:
         try:
-            line = (await asyncio.to_thread(_ask)).strip()
-        except EOFError:
+            line = input("you> " if sys.stdin.isatty() else "").strip()
+        except (EOFError, KeyboardInterrupt):
+            out.print()
             return
         if not line:
             return
         try:
-            await _turn(client, session, line)
+            runner.run(_turn(talk, line))
         except TrunklineError as error:
-            progress.print(f"[red]{error.detail}[/]", markup=True)
+            progress.print(f"[red]{escape(error.detail)}[/]")
 
 
-def _ask() -> str:
-    return input("you> ") if sys.stdin.isatty() else input()
-
-
-async def _turn(client: httpx2.AsyncClient, session: str, content: str) -> None:
+async def _turn(talk: Talk, content: str) -> None:
     """One message and its answer, printed as it comes; a cut stream goes on where it was cut."""
-    last: str | None = None
+    turn = ""
     try:
-        out.print("agent> ", end="", style="bold")
-        key = str(uuid4())
-        async for event_id, name, data in _resumed(client, session, content, key):
-            last = event_id
-            if name == "delta":
-                out.print(data["text"], end="", markup=False, soft_wrap=True)
+        async for name, data in _resumed(talk, content, str(uuid4())):
+            if name == "turn":
+                if turn:
+                    out.print("\n  the server stopped; another one answers", style="dim")
+                out.print("agent> ", end="", style="bold")
+                turn = str(data["turn_id"])
+            elif name == "delta":
+                out.print(_visible(data["text"]), end="", markup=False, soft_wrap=True)
             elif name == "error":
                 out.print()
                 raise TrunklineError(str(data["detail"]))
-            elif name == "done":
+            else:
                 _print_facts(data)
     except asyncio.CancelledError:
-        if last is not None:
-            await _call(client, "POST", f"/v1/sessions/{session}/turns/{last.partition(':')[0]}/cancel")
+        if turn:
+            await _call(talk.client, "POST", f"/v1/sessions/{talk.session}/turns/{turn}/cancel")
         raise
 
 
-async def _resumed(
-    client: httpx2.AsyncClient, session: str, content: str, key: str
-) -> AsyncGenerator[tuple[str, str, dict[str, Any]]]:
+def _visible(text: str) -> str:
+    """Text without the control characters that a terminal would obey."""
+    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) != "Cc")
+
+
+async def _resumed(talk: Talk, content: str, key: str) -> AsyncGenerator[tuple[str, dict[str, Any]]]:
     """The events of a turn, whole, however often the connection is cut."""
     last: str | None = None
-    for attempt in range(6):
+    reason = ""
+    for pause_s in PAUSES_S:
+        await asyncio.sleep(pause_s)
         headers = {"Idempotency-Key": key, "Accept": "text/event-stream"}
         if last is not None:
             headers["Last-Event-ID"] = last
         try:
-            async for event_id, name, data in _events(client, session, content, headers):
+            async for event_id, name, data in _events(talk.client, talk.session, content, headers):
+                if name == "error" and data["status"] == 503:
+                    raise ConnectionError(data["detail"])
                 last = event_id
-                yield event_id, name, data
+                yield name, data
                 if name in ("done", "error"):
                     return
         except OSError as error:
-            if attempt == 5:
-                raise SetupError(f"The server does not answer: {error}.") from None
-        await asyncio.sleep(0.5 * attempt)
-    raise SetupError("The server cut the answer off six times. Look at its log.")
+            reason = str(error)
+    raise SetupError(f"The server does not answer: {reason or 'it cut the answer off'}. Look at its log.")
 
 
 async def _events(
@@ -141,6 +164,8 @@ async def _events(
         async with client.stream("POST", f"/v1/sessions/{session}/messages", json=body, headers=headers) as response:
             if response.status_code != 200:
                 await response.aread()
+                if response.status_code == 503:
+                    raise ConnectionError(_refusal(response).detail)
                 raise _refusal(response)
             fields: dict[str, str] = {}
             async for line in response.aiter_lines():
@@ -163,13 +188,13 @@ def _print_facts(done: dict[str, Any]) -> None:
         "stopped" if done.get("status") == "cancelled" else "",
     ]
     out.print()
-    out.print("  " + " · ".join(fact for fact in facts if fact), style="dim")
+    out.print("  " + " · ".join(fact for fact in facts if fact), style="dim", markup=False)
 
 
 def _greet(started: dict[str, Any], session: str) -> None:
-    progress.print(f"[dim]session {session} with {started['agent']['name']}; an empty line ends[/]")
+    progress.print(f"[dim]session {session} with {escape(started['agent']['name'])}; an empty line ends[/]")
     if started["agent"].get("first_message"):
-        out.print(f"[bold]agent>[/] {started['agent']['first_message']}")
+        out.print(f"[bold]agent>[/] {escape(started['agent']['first_message'])}", soft_wrap=True)
 
 
 def _server(url: str | None, key: str | None) -> tuple[str, str, list[dict[str, Any]]]:
@@ -189,7 +214,7 @@ async def _find_agent(client: httpx2.AsyncClient, name: str | None, known: list[
     for agent in listed:
         if wanted in ("", agent["slug"], agent["id"]):
             sites = agent["allowed_domains"]
-            return Target(str(client.base_url), "", agent["id"], sites[0] if sites else None)
+            return Target(agent["id"], sites[0] if sites else None)
     slugs = ", ".join(agent["slug"] for agent in listed) or "none yet"
     raise SetupError(f"There is no agent {wanted!r} here. There are: {slugs}.")
 

@@ -108,6 +108,61 @@ def restore(
     out.print(escape(f"The database {target.database} is restored from {file}."), soft_wrap=True)
 
 
+@app.command()
+def upgrade() -> None:
+    """Bring the schema to the newest revision, as the tables' owner (TRUNKLINE_DATABASE_DIRECT_URL)."""
+    from trunkline.db.setup import upgrade as upgrade_schema
+    from trunkline.db.version import HEAD
+
+    with _owner_url() as url:
+        upgrade_schema(url)
+    out.print(f"The schema is at revision {HEAD}.")
+
+
+@app.command()
+def prepare(
+    *,
+    login: Annotated[str | None, typer.Option(help="Name of the login role; trunkline_login if left out.")] = None,
+    new_password: Annotated[
+        bool, typer.Option("--new-password", help="Give a role that exists another password.")
+    ] = False,
+) -> None:
+    """Bring the schema up and make the server's login role; print its URL, the only time that it is shown.
+
+    Needs the owner's URL in TRUNKLINE_DATABASE_DIRECT_URL.
+    """
+    from trunkline.db import setup
+
+    if _own_url() is None:
+        raise SetupError("The embedded database prepares itself: `trunkline demo` does, and writes its URL down.")
+    role = login or setup.LOGIN_ROLE
+    with _owner_url() as url:
+        if setup.role_exists(url, role) and not new_password:
+            raise SetupError(
+                f"The role {role} exists, and servers may be using its password. `trunkline db upgrade` brings the"
+                " schema up; --new-password gives the role another one, --login makes another role."
+            )
+        made = setup.prepare(url, login=role)
+    progress.print("Set TRUNKLINE_DATABASE_URL to this. It is not shown again:")
+    print(made)  # noqa: T201  for scripts, as it is
+
+
+@contextlib.contextmanager
+def _owner_url() -> Generator[str]:
+    """The URL of the tables' owner, the embedded server up for the length of the block."""
+    url = _own_url()
+    if url is not None:
+        yield url
+        return
+    server = _embedded()
+    running = server.start()
+    try:
+        running.ensure_database(DATABASE)
+        yield running.url(DATABASE)
+    finally:
+        server.release()
+
+
 @contextlib.contextmanager
 def _database() -> Generator[Target]:
     """Trunkline's database, its server up for the length of the block."""

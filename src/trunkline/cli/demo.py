@@ -17,7 +17,8 @@ from uuid import UUID
 from rich.markup import escape
 
 from trunkline.cli.console import out, progress
-from trunkline.cli.home import Home, open_home, write_private
+from trunkline.cli.home import Home, alone, open_home, write_private
+from trunkline.cli.signals import until_interrupted
 from trunkline.errors import NotAuthenticated
 from trunkline.settings import load_settings
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 OWNER = "demo@trunkline.example"
 ORGANIZATION = "demo"
 FACTS = "demo.json"
+KEPT_WEBSITES = 20
+"""Most websites of an agent that are kept over runs on other ports."""
 TINY = "The bundled model, SmolLM2-135M, is tiny: it answers without key or network, and often says wrong things."
 
 
@@ -114,17 +117,14 @@ def demo() -> None:
     loading = threading.Thread(target=_load_server, daemon=True)
     loading.start()  # while PostgreSQL starts
     host, port = address_of(listener)
-    waiting = progress.status("Starting PostgreSQL (the first time takes some seconds) …")
-    waiting.start()
-    try:
-        with open_home() as home:
-            waiting.update("Looking after the sample organization …")
+    starting = progress.status("Starting PostgreSQL (the first time takes some seconds) …")
+    with until_interrupted(), starting as waiting, open_home() as home:
+        waiting.update("Looking after the sample organization …")
+        with alone(home.owner_url):
             seeded = asyncio.run(_seed(home, host, port))
             _write_facts(home, f"http://{host}:{port}", seeded)
-            loading.join()
-            _serve(home, listener, f"http://{host}:{port}", seeded, waiting.stop)
-    finally:
-        waiting.stop()
+        loading.join()
+        _serve(home, listener, f"http://{host}:{port}", seeded, waiting.stop)
 
 
 def _load_server() -> None:
@@ -224,8 +224,8 @@ async def _agent(session: TenantSession, organization_id: UUID, sample: Sample, 
             **sample.settings,
         )
         agent = await service.create(session, organization_id, new)
-    elsewhere = [site for site in agent.allowed_domains if site.partition(":")[0] not in hosts]
-    wanted = [*here, *elsewhere]
+    elsewhere = [site for site in agent.allowed_domains if site not in here]  # another demo may run there
+    wanted = [*here, *elsewhere][:KEPT_WEBSITES]
     if agent.allowed_domains != wanted or not agent.is_published:
         agent = await service.change(session, agent.id, {"allowed_domains": wanted})
         await service.publish(session, agent.id, "for the addresses of this run")

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,16 @@ def open_home() -> Generator[Home]:
         server.release()
 
 
+@contextmanager
+def alone(owner_url: str) -> Generator[None]:
+    """Set something up in the database while no other command does."""
+    from trunkline.db.setup import connect
+
+    with connect(owner_url) as connection:
+        connection.execute("select pg_advisory_lock(hashtext('trunkline set-up'))")
+        yield
+
+
 def load_secrets(folder: Path) -> Secrets:
     """The made-up secrets of a data folder; made on the first call, readable by their owner only.
 
@@ -81,7 +91,7 @@ def load_secrets(folder: Path) -> Secrets:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not file.exists():
             fresh = {name: secrets.token_urlsafe(48) for name in Secrets.__dataclass_fields__}
-            write_private(file, json.dumps(fresh))
+            write_private(file, json.dumps(fresh), replace=False)
         return Secrets(**json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise SetupError(
@@ -91,13 +101,21 @@ def load_secrets(folder: Path) -> Secrets:
         raise SetupError(f"{file} is damaged. Restore it, or delete it to make new secrets.") from None
 
 
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner reads; a reader finds the old one or the new one, never half of it."""
+def write_private(file: Path, text: str, *, replace: bool = True) -> None:
+    """Write a file that only its owner reads; a reader finds the old one or the new one, never half of it.
+
+    Without `replace`, one that another process has written meanwhile stays.
+    """
     fresh = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
         handle.write(text)
-    fresh.replace(file)
+    if replace:
+        fresh.replace(file)
+        return
+    with suppress(FileExistsError):
+        os.link(fresh, file)
+    fresh.unlink()
 
 
 def _security(settings: Settings, made_up: Secrets) -> SecuritySettings:
@@ -144,8 +162,12 @@ def _prepare_unless_done(owner_url: str, login_url: str, made_up: Secrets) -> No
     from trunkline.db.safety import check_login
     from trunkline.db.setup import prepare
 
-    try:
+    with suppress(SetupError):
         check_login(login_url)
-    except SetupError:
-        prepare(owner_url, login=LOGIN, password=made_up.login_password)
-        check_login(login_url)
+        return
+    with alone(owner_url):
+        try:
+            check_login(login_url)  # another process may have been faster
+        except SetupError:
+            prepare(owner_url, login=LOGIN, password=made_up.login_password)
+            check_login(login_url)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 import structlog
 
 
 def log_to_stderr(level: int = logging.WARNING) -> None:
     """One line a record on stderr, with time and level."""
+    # A library of LangChain's tells everybody that it could also use SOCKS proxies.
+    warnings.filterwarnings("ignore", message="SOCKS support in urllib3")
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from trunkline.cli.console import out
+from trunkline.cli.signals import until_interrupted
 from trunkline.errors import SetupError
 from trunkline.settings import load_settings
 
@@ -22,14 +23,14 @@ def serve(access_log: Annotated[bool, typer.Option(help="Log every request.")] =
     from trunkline.web.listen import address_of, bind
     from trunkline.web.serve import run
 
-    log_to_stderr()
-    url = settings.database.url.get_secret_value()
-    check_login(url)
-    app = create_app(settings, url)
-    listener = bind(settings.host, settings.port)
-    host, port = address_of(listener)
-
     def announce() -> None:
         out.print(f"ready http://{host}:{port}", soft_wrap=True)
 
-    run(app, listener, on_ready=announce, drain=lambda: drain(app), access_log=access_log)
+    log_to_stderr()
+    url = settings.database.url.get_secret_value()
+    with until_interrupted():
+        check_login(url)
+        app = create_app(settings, url)
+        listener = bind(settings.host, settings.port)
+        host, port = address_of(listener)
+        run(app, listener, on_ready=announce, drain=lambda: drain(app), access_log=access_log)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import trunkline.models  # noqa: F401  # pyright: ignore[reportUnusedImport]  rows of one feature refer to those of others
 from trunkline.db.principals import Principal
 from trunkline.db.tenant import Database, TenantSession
 

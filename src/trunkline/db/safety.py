@@ -60,7 +60,7 @@ def check_login(url: str) -> None:
             _check_revision(_revision(connection))
             _check_tables(connection)
     except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(f"The database does not answer: {first_line(error)}") from None
+        raise DatabaseUnavailable(f"The database does not answer: {first_line(error)}.") from None
 
 
 def check_server(connection: psycopg.Connection) -> None:

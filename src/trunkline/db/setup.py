@@ -27,6 +27,20 @@ def prepare(owner_url: str, *, login: str = LOGIN_ROLE, password: str | None = N
         SetupError: the server is too old, lacks pgvector, or the owner may not create roles.
     """
     password = password or secrets.token_urlsafe(32)
+    upgrade(owner_url)
+    with connect(owner_url) as connection:
+        _make_login(connection, login, password)
+    url = sqlalchemy_url(owner_url).set(username=login, password=password, drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
+def upgrade(owner_url: str) -> None:
+    """Bring the schema to the newest revision.
+
+    Raises:
+        DatabaseUnavailable: the server does not answer.
+        SetupError: the server is too old, lacks pgvector, or the role may not make the schema.
+    """
     with connect(owner_url) as connection:
         check_server(connection)
     from trunkline.db import revisions  # noqa: PLC0415  loads Alembic, which a start over a prepared database need not
@@ -38,10 +52,14 @@ def prepare(owner_url: str, *, login: str = LOGIN_ROLE, password: str | None = N
         if not isinstance(cause, psycopg.Error):
             raise
         raise SetupError(f"The schema could not be made: {first_line(cause)}. Nothing was changed.") from None
+
+
+def role_exists(owner_url: str, name: str) -> bool:
+    """Whether the server has a role of this name."""
     with connect(owner_url) as connection:
-        _make_login(connection, login, password)
-    url = sqlalchemy_url(owner_url).set(username=login, password=password, drivername="postgresql")
-    return url.render_as_string(hide_password=False)
+        return (
+            connection.execute("select 1 from pg_catalog.pg_roles where rolname = %s", (name,)).fetchone() is not None
+        )
 
 
 def connect(owner_url: str) -> psycopg.Connection:
@@ -53,7 +71,7 @@ def connect(owner_url: str) -> psycopg.Connection:
     try:
         return psycopg.connect(libpq_url(owner_url), autocommit=True, connect_timeout=5)
     except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(f"The database does not answer: {first_line(error)}") from None
+        raise DatabaseUnavailable(f"The database does not answer: {first_line(error)}.") from None
 
 
 def ensure_person(owner_url: str, email: str, full_name: str | None = None) -> UUID:

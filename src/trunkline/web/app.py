@@ -14,6 +14,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
+import trunkline.models  # noqa: F401  # pyright: ignore[reportUnusedImport]  rows of one feature refer to those of others
 from trunkline import __version__
 from trunkline.agents import endpoints as agents
 from trunkline.db.tenant import Database

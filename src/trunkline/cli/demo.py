@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from trunkline.cli.console import out, progress
 from trunkline.cli.home import Home, alone, open_home, write_private
-from trunkline.cli.signals import until_interrupted
+from trunkline.cli.signals import Stop, until_interrupted
 from trunkline.errors import NotAuthenticated
 from trunkline.settings import load_settings
 
@@ -118,13 +118,15 @@ def demo() -> None:
     loading.start()  # while PostgreSQL starts
     host, port = address_of(listener)
     starting = progress.status("Starting PostgreSQL (the first time takes some seconds) …")
-    with until_interrupted(), starting as waiting, open_home() as home:
+    with until_interrupted() as stop, starting as waiting, open_home() as home:
+        stop.check()
         waiting.update("Looking after the sample organization …")
         with alone(home.owner_url):
             seeded = asyncio.run(_seed(home, host, port))
             _write_facts(home, f"http://{host}:{port}", seeded)
         loading.join()
-        _serve(home, listener, f"http://{host}:{port}", seeded, waiting.stop)
+        stop.check()
+        _serve(home, listener, f"http://{host}:{port}", seeded, waiting.stop, stop)
 
 
 def _load_server() -> None:
@@ -134,7 +136,12 @@ def _load_server() -> None:
 
 
 def _serve(
-    home: Home, listener: socket.socket, base_url: str, seeded: Seeded, stop_waiting: Callable[[], None]
+    home: Home,
+    listener: socket.socket,
+    base_url: str,
+    seeded: Seeded,
+    stop_waiting: Callable[[], None],
+    stop: Stop,
 ) -> None:
     from trunkline.web.app import create_app, drain
     from trunkline.web.page import PageAgent
@@ -152,7 +159,7 @@ def _serve(
         _print_tour(home.settings.data_dir, base_url, seeded)
         print(f"ready {base_url}", flush=True)  # noqa: T201  scripts wait for this very line
 
-    run(app, listener, on_ready=announce, drain=lambda: drain(app))
+    run(app, listener, on_ready=announce, drain=lambda: drain(app), is_stopped=lambda: stop.is_wanted)
 
 
 def _print_tour(folder: Path, base_url: str, seeded: Seeded) -> None:

@@ -28,9 +28,16 @@ def serve(access_log: Annotated[bool, typer.Option(help="Log every request.")] =
 
     log_to_stderr()
     url = settings.database.url.get_secret_value()
-    with until_interrupted():
+    with until_interrupted() as stop:
         check_login(url)
         app = create_app(settings, url)
         listener = bind(settings.host, settings.port)
         host, port = address_of(listener)
-        run(app, listener, on_ready=announce, drain=lambda: drain(app), access_log=access_log)
+        run(
+            app,
+            listener,
+            on_ready=announce,
+            drain=lambda: drain(app),
+            is_stopped=lambda: stop.is_wanted,
+            access_log=access_log,
+        )

@@ -27,17 +27,19 @@ def run(
     *,
     on_ready: Callable[[], None],
     drain: Callable[[], Awaitable[None]] = _nothing,
+    is_stopped: Callable[[], bool] = lambda: False,
     access_log: bool = False,
 ) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP; `on_ready` is called once the port answers.
 
     A turn that is asked for before the runtime is loaded (`/readyz`) waits for it. At the signal the port is closed,
-    then `drain` lets what runs come to its end. A second Ctrl-C doesn't wait for it.
+    then `drain` lets what runs come to its end. A second Ctrl-C doesn't wait for it. `is_stopped` tells of a signal
+    that came before.
     """
     config = uvicorn.Config(
         app, log_config=None, access_log=access_log, server_header=False, timeout_graceful_shutdown=CONNECTIONS_S
     )
-    server = _Server(config, on_ready, drain)
+    server = _Server(config, on_ready, drain, is_stopped)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))
 
@@ -49,15 +51,22 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, on_ready: Callable[[], None], drain: Callable[[], Awaitable[None]]
+        self,
+        config: uvicorn.Config,
+        on_ready: Callable[[], None],
+        drain: Callable[[], Awaitable[None]],
+        is_stopped: Callable[[], bool],
     ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
         self._drain = drain
+        self._is_stopped = is_stopped
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started:
+        if self._is_stopped():
+            self.should_exit = True
+        elif self.started:
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -45,7 +45,7 @@ def cases(known: Statements) -> list[Case]:
         Case("page of messages, visitor", visitor, (known.page_of_messages,)),
         Case("page of messages, member", member, (known.page_of_messages,)),
         Case("page of sessions, API key", api_key, (known.page_of_sessions,)),
-        Case("page of sessions, member", member, (known.page_of_sessions,)),
+        Case("page of sessions, member", member, (known.page_of_members_sessions,)),
     ]
     admission = Case("turn's admission", turn, (known.admission,))
     return [admission, *found]

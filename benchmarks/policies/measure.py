@@ -113,7 +113,7 @@ def values_for(size: Size, session: int) -> dict[str, Any]:
 def measure(login_url: str, owner_url: str, size: Size, case: Case, times: int, sessions: Iterator[int]) -> Tax:
     """Run a case `times` times as the tenant and as the owner, by turns, each time on a session of its own."""
     as_tenant = [[statement.tenant for statement in transaction] for transaction in case.transactions]
-    as_owner = [[statement.owner for statement in transaction] for transaction in case.transactions]
+    as_owner = [[each.owner for each in transaction if each.owner is not None] for transaction in case.transactions]
     tenants: list[tuple[float, float]] = []
     owners: list[tuple[float, float]] = []
     with _connect(login_url) as tenant, _connect(owner_url) as owner:

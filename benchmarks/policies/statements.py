@@ -27,7 +27,8 @@ class Statement:
 
     name: str
     tenant: str
-    owner: str
+    owner: str | None
+    """None where only a tenant has to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Statements:
     completion: tuple[Statement, ...]
     page_of_messages: tuple[Statement, ...]
     page_of_sessions: tuple[Statement, ...]
+    page_of_members_sessions: tuple[Statement, ...]
 
 
 async def statements(login_url: str) -> Statements:
@@ -47,7 +49,7 @@ async def statements(login_url: str) -> Statements:
     sessions = await _sent(login_url, lambda session: repository.page_of_sessions(session, PAGE, None, None))
     find = find.replace("session_id_1", "handle")
     messages = messages.replace("session_id_1", "session_row").replace("param_1", "limit")
-    sessions = sessions.replace("param_1", "limit")
+    sessions = sessions.replace("param_1", "limit").replace("organization_id_1_1", "organization_id")
     complete = _plain(repository.COMPLETE_TURN)
     for name, own in (("window", "history"), ("message_id", "answer_id")):  # admission has others of these names
         complete = complete.replace(f"%({name})s", f"%({own})s")
@@ -61,7 +63,11 @@ async def statements(login_url: str) -> Statements:
             _statement("find the session", find, "WHERE ", "agent_sessions.session_id"),
             _statement("page of messages", messages, "WHERE ", "agent_messages.session_id"),
         ),
-        page_of_sessions=(_statement("page of sessions", sessions, "FROM agent_sessions ", "ORDER BY"),),
+        page_of_sessions=(Statement("page of sessions", sessions, sessions),),
+        page_of_members_sessions=(
+            Statement("my organizations", "select app.organization_ids() as ids", None),
+            Statement("page of sessions", sessions, sessions),
+        ),
     )
 
 
@@ -71,8 +77,7 @@ def _statement(name: str, sent: str, before: str, after: str) -> Statement:
         raise ValueError(f"{name} has changed: where is {before + after!r}? Tell the benchmark where its condition is.")
     table = f"{after.partition('.')[0]}." if "." in after.partition(" ")[0] else ""
     own = f"{table}organization_id = %(organization_id)s"
-    condition = f"{before}{own} and {after}" if before.lower() == "where " else f"{before}WHERE {own} {after}"
-    return Statement(name, sent, sent.replace(before + after, condition))
+    return Statement(name, sent, sent.replace(before + after, f"{before}{own} and {after}"))
 
 
 def _plain(statement: TextClause) -> str:

@@ -25,18 +25,17 @@ from trunkline.db.urls import sqlalchemy_url
 from trunkline.errors import DatabaseUnavailable
 
 _BEGIN_AS = sql.SQL(
-    "begin; select set_config('role', {role}, true), set_config('request.jwt.claims', {claims}, true),"
-    " set_config('statement_timeout', {timeout}, true)"
+    "begin; set local role {role}; set local request.jwt.claims = {claims}; set local statement_timeout = {timeout}"
 )
 
 
 def begin_as(principal: Principal, statement_timeout_ms: int) -> str:
     """SQL that begins a transaction and says whose it is, in one message to the server and back.
 
-    A message of two statements takes no parameters: the values are literals in it.
+    A message of several statements takes no parameters: the values are literals in it.
     """
-    begin = _BEGIN_AS.format(role=principal.role, claims=principal.claims(), timeout=str(statement_timeout_ms))
-    return begin.as_string()
+    role = sql.Identifier(principal.role)
+    return _BEGIN_AS.format(role=role, claims=principal.claims(), timeout=statement_timeout_ms).as_string()
 
 
 class TenantSession(AsyncSession):

@@ -24,8 +24,9 @@ from trunkline.db.access import (
     AUTHENTICATED,
     SERVICE,
     SESSION_OF_CLAIM,
+    WITHIN_CLAIM,
     Allow,
-    claimed,
+    claimed_found,
     claimed_into_session,
     claimed_within_session,
     claimed_within_turn,
@@ -40,17 +41,16 @@ MESSAGE_STATUSES = ("complete", "interrupted", "failed")
 TURN_STATUSES = ("running", "waiting", "complete", "failed", "cancelled")
 CHANNELS = ("web", "voice", "phone", "api")
 
+# Found by the session; the rest is only checked (see `claimed_found`).
 _VISITOR = (
-    "organization_id = (select app.claim('organization_id')::uuid)"
-    " and session_id = (select app.claim('session_id'))"
-    " and agent_id = (select app.claim('agent_id')::uuid)"
-    " and website_domain = (select app.claim('website_domain'))"
-    " and (select app.claim('kind')) = 'visitor'"
+    "session_id = (select app.claim('session_id') where app.claim('kind') = 'visitor')"
+    " and coalesce((organization_id, agent_id, website_domain) = (select app.claim('organization_id')::uuid,"
+    " app.claim('agent_id')::uuid, app.claim('website_domain')), false)"
 )
 
 _VISITORS_MESSAGE = (
-    "organization_id = (select app.claim('organization_id')::uuid)"
-    f" and session_id = {SESSION_OF_CLAIM} and role in ('user', 'assistant')"
+    f"session_id = {SESSION_OF_CLAIM} and role in ('user', 'assistant')"
+    " and coalesce(organization_id = (select app.claim('organization_id')::uuid), false)"
 )
 
 
@@ -117,8 +117,7 @@ class AgentSession(Tenant, Base):
                     Allow(
                         SERVICE,
                         ("select", "insert", "update", "delete"),
-                        f"{claimed()} and ((select app.claim('session_id')) is null"
-                        " or session_id = (select app.claim('session_id')))",
+                        f"{claimed_found()} and {WITHIN_CLAIM}",
                     ),
                 )
             },

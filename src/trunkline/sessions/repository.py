@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, Select, func, select, text, update
 from sqlalchemy.orm import load_only
 
+from trunkline.db.principals import Member
 from trunkline.db.tenant import TenantSession
 from trunkline.sessions.models import AgentMessage, AgentSession, AgentTurn
 
@@ -77,8 +78,14 @@ async def session_by_reference(session: TenantSession, values: Values) -> AgentS
 async def page_of_sessions(
     session: TenantSession, limit: int, after: UUID | None, agent_id: UUID | None
 ) -> Sequence[AgentSession]:
-    """Sessions by id, newest first."""
-    query = select(AgentSession).order_by(AgentSession.id.desc()).limit(limit)
+    """Sessions by id, newest first.
+
+    Policies ask for the caller's organizations too, but the planner has no idea of those: told them, it reads the one
+    index that has them in this order.
+    """
+    organizations = await _organizations_of(session)
+    query = select(AgentSession).where(AgentSession.organization_id.in_(organizations))
+    query = query.order_by(AgentSession.id.desc()).limit(limit)
     if after is not None:
         query = query.where(AgentSession.id < after)
     if agent_id is not None:
@@ -89,6 +96,16 @@ async def page_of_sessions(
 async def lock_session(session: TenantSession, handle: str) -> None:
     """Keep turns from being admitted until this transaction ends."""
     await session.execute(select(AgentSession.id).where(AgentSession.session_id == handle).with_for_update())
+
+
+async def _organizations_of(session: TenantSession) -> Sequence[UUID]:
+    if isinstance(session.principal, Member):
+        found = await session.row(_MY_ORGANIZATIONS, {})
+        return () if found is None else found.ids
+    return () if session.principal.organization_id is None else (session.principal.organization_id,)
+
+
+_MY_ORGANIZATIONS = text("select app.organization_ids() as ids")
 
 
 async def end_session(session: TenantSession, handle: str, status: str) -> None:
@@ -145,21 +162,20 @@ with turn as (
   values (:turn_id, :organization_id, :session_row, :key, 'running', now() + make_interval(secs => :lease_s))),
 message as (
   insert into agent_messages (id, organization_id, session_id, turn_id, role, content)
-  values (:message_id, :organization_id, :session_row, :turn_id, 'user', :content)
-  returning created_at),
+  values (:message_id, :organization_id, :session_row, :turn_id, 'user', :content)),
 touched as (
   update agent_sessions set message_count = message_count + 1 where id = :session_row)
-select message.created_at, (
+select now() as created_at, (
   select coalesce(json_agg(json_build_array(recent.role, recent.content) order by recent.sequence), '[]')
   from (select role, content, sequence from agent_messages
         where session_id = :session_row and role in ('user', 'assistant') and status <> 'failed'
         order by sequence desc limit :window) recent) as history
-from message
 """)
 """The turn, the user's message and the session's count of messages; returns the conversation before it.
 
 `last_activity_at` waits for the turn's end: it is in three indexes, and a row that changes in none of its indexed
-columns is written in place of its old version (HOT), without a new entry in each of the table's indexes.
+columns is written in place of its old version (HOT), without a new entry in each of the table's indexes. `now()` is
+the message's default for `created_at`: read back by RETURNING, it would bring the policy for SELECT along.
 """
 
 RETRY_TURN = text("""
@@ -203,10 +219,9 @@ message as (
     (id, organization_id, session_id, turn_id, role, content, tokens_used, latency_ms, model_used, status)
   select :message_id, organization_id, session_id, id, 'assistant', :content, :output_tokens, :latency_ms, :model,
     :status
-  from turn where char_length(:content) > 0
-  returning id, organization_id, session_id, created_at),
+  from turn where char_length(:content) > 0),
 touched as (
-  update agent_sessions s set message_count = s.message_count + (select count(*) from message)::integer,
+  update agent_sessions s set message_count = s.message_count + (char_length(:content) > 0)::integer,
     last_activity_at = now(), conversation_history = cast(:window as jsonb)
   from turn where s.id = turn.session_id)
 """
@@ -217,15 +232,15 @@ COMPLETE_TURN = text(
 metered as (
   insert into usage_logs (id, organization_id, agent_id, session_id, message_id, user_id, kind, provider, model,
     tokens_used, input_tokens, output_tokens, latency_ms)
-  select :usage_id, organization_id, :agent_id, session_id, id, :user_id, 'llm', :provider, :model,
+  select :usage_id, organization_id, :agent_id, session_id, :message_id, :user_id, 'llm', :provider, :model,
     :input_tokens + :output_tokens, :input_tokens, :output_tokens, :latency_ms
-  from message)
-select turn.id, message.created_at from turn left join message on true
+  from turn where char_length(:content) > 0)
+select id, now() as created_at from turn
 """
 )
 """The answer, its usage, the window and the counters in one statement; no row: the turn is no longer ours."""
 
-CANCEL_TURN = text(_ANSWER + "select turn.id, message.created_at from turn left join message on true")
+CANCEL_TURN = text(_ANSWER + "select id from turn")
 """As `COMPLETE_TURN`, for the part that was said when the turn was stopped."""
 
 CANCEL_ELSEWHERE = text("""

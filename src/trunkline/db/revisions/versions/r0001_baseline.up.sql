@@ -1469,7 +1469,7 @@ grant select, insert, update, delete on table public.agent_sessions to trunkline
 alter table public.agent_sessions enable row level security;
 -- next
 create policy agent_sessions_select_anon on public.agent_sessions for select to anon
-  using (organization_id = (select app.claim('organization_id')::uuid) and session_id = (select app.claim('session_id')) and agent_id = (select app.claim('agent_id')::uuid) and website_domain = (select app.claim('website_domain')) and (select app.claim('kind')) = 'visitor');
+  using (session_id = (select app.claim('session_id') where app.claim('kind') = 'visitor') and coalesce((organization_id, agent_id, website_domain) = (select app.claim('organization_id')::uuid, app.claim('agent_id')::uuid, app.claim('website_domain')), false));
 -- next
 create policy agent_sessions_select_authenticated on public.agent_sessions for select to authenticated
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
@@ -1485,17 +1485,17 @@ create policy agent_sessions_delete_authenticated on public.agent_sessions for d
   using (organization_id = any ((select app.organization_ids('admin'))::uuid[]));
 -- next
 create policy agent_sessions_select_trunkline_service on public.agent_sessions for select to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claim('session_id'))));
+  using (coalesce(organization_id = (select app.organization_id()), false) and coalesce(session_id = (select app.claim('session_id')), true));
 -- next
 create policy agent_sessions_insert_trunkline_service on public.agent_sessions for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claim('session_id'))));
+  with check (coalesce(organization_id = (select app.organization_id()), false) and coalesce(session_id = (select app.claim('session_id')), true));
 -- next
 create policy agent_sessions_update_trunkline_service on public.agent_sessions for update to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claim('session_id'))))
-  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claim('session_id'))));
+  using (coalesce(organization_id = (select app.organization_id()), false) and coalesce(session_id = (select app.claim('session_id')), true))
+  with check (coalesce(organization_id = (select app.organization_id()), false) and coalesce(session_id = (select app.claim('session_id')), true));
 -- next
 create policy agent_sessions_delete_trunkline_service on public.agent_sessions for delete to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claim('session_id'))));
+  using (coalesce(organization_id = (select app.organization_id()), false) and coalesce(session_id = (select app.claim('session_id')), true));
 -- next
 alter table public.agent_sessions force row level security;
 -- next
@@ -1513,14 +1513,14 @@ create policy agent_turns_select_authenticated on public.agent_turns for select 
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
 -- next
 create policy agent_turns_select_trunkline_service on public.agent_turns for select to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claimed_session_id())));
+  using (coalesce(organization_id = (select app.organization_id()), false) and coalesce(session_id = (select app.claimed_session_id()), (select app.claim('session_id')) is null));
 -- next
 create policy agent_turns_insert_trunkline_service on public.agent_turns for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_turns.session_id) else agent_turns.session_id = (select app.claimed_session_id()) end);
+  with check (coalesce(organization_id = (select app.organization_id()), false) and exists (select 1 from public.agent_sessions as parent where parent.id = agent_turns.session_id));
 -- next
 create policy agent_turns_update_trunkline_service on public.agent_turns for update to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claimed_session_id())))
-  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_turns.session_id) else agent_turns.session_id = (select app.claimed_session_id()) end);
+  using (coalesce(organization_id = (select app.organization_id()), false) and coalesce(session_id = (select app.claimed_session_id()), (select app.claim('session_id')) is null))
+  with check (coalesce(organization_id = (select app.organization_id()), false) and exists (select 1 from public.agent_sessions as parent where parent.id = agent_turns.session_id));
 -- next
 grant select, update on table public.agent_turns to trunkline_definer;
 -- next
@@ -1545,7 +1545,7 @@ grant select, insert on table public.agent_messages to trunkline_service;
 alter table public.agent_messages enable row level security;
 -- next
 create policy agent_messages_select_anon on public.agent_messages for select to anon
-  using (organization_id = (select app.claim('organization_id')::uuid) and session_id = (select app.claimed_session_id()) and role in ('user', 'assistant'));
+  using (session_id = (select app.claimed_session_id()) and role in ('user', 'assistant') and coalesce(organization_id = (select app.claim('organization_id')::uuid), false));
 -- next
 create policy agent_messages_select_authenticated on public.agent_messages for select to authenticated
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
@@ -1554,10 +1554,10 @@ create policy agent_messages_insert_authenticated on public.agent_messages for i
   with check (organization_id = any ((select app.organization_ids('member'))::uuid[]) and exists (select 1 from public.agent_sessions as parent where parent.id = agent_messages.session_id));
 -- next
 create policy agent_messages_select_trunkline_service on public.agent_messages for select to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claimed_session_id())));
+  using (coalesce(organization_id = (select app.organization_id()), false) and coalesce(session_id = (select app.claimed_session_id()), (select app.claim('session_id')) is null));
 -- next
 create policy agent_messages_insert_trunkline_service on public.agent_messages for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()) and case when (select app.claim('session_id')) is null then exists (select 1 from public.agent_sessions as parent where parent.id = agent_messages.session_id) else agent_messages.session_id = (select app.claimed_session_id()) end);
+  with check (coalesce(organization_id = (select app.organization_id()), false) and exists (select 1 from public.agent_sessions as parent where parent.id = agent_messages.session_id));
 -- next
 alter table public.agent_messages force row level security;
 -- next
@@ -1596,9 +1596,9 @@ create policy usage_logs_select_authenticated on public.usage_logs for select to
   using (organization_id = any ((select app.organization_ids('viewer'))::uuid[]));
 -- next
 create policy usage_logs_select_trunkline_service on public.usage_logs for select to trunkline_service
-  using (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claimed_session_id())));
+  using (coalesce(organization_id = (select app.organization_id()), false) and coalesce(session_id = (select app.claimed_session_id()), (select app.claim('session_id')) is null));
 -- next
 create policy usage_logs_insert_trunkline_service on public.usage_logs for insert to trunkline_service
-  with check (organization_id = (select app.organization_id()) and ((select app.claim('session_id')) is null or session_id = (select app.claimed_session_id())));
+  with check (coalesce(organization_id = (select app.organization_id()), false) and coalesce(session_id = (select app.claimed_session_id()), (select app.claim('session_id')) is null));
 -- next
 alter table public.usage_logs force row level security;

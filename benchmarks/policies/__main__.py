@@ -36,6 +36,9 @@ class Plan:
 FULL = Plan(Size(organizations=1_000, sessions=100_000, messages=1_000_000), times=1_000)
 QUICK = Plan(Size(organizations=100, sessions=2_000, messages=20_000), times=50)
 
+DIRECT = "on a direct connection (statements prepared)"
+POOLED = "behind a transaction pooler (nothing prepared)"
+
 
 def cases(known: Statements) -> list[Case]:
     """Who sends what."""
@@ -71,14 +74,17 @@ def run(owner_url: str, plan: Plan) -> str | None:
     known = asyncio.run(statements(login_url))
     # Each session once: a turn changes it.
     order = iter(random.Random(1).sample(range(1, plan.size.sessions + 1), plan.size.sessions))
-    taxes: dict[str, Tax] = {}
+    taxes: dict[str, dict[str, Tax]] = {DIRECT: {}, POOLED: {}}
     plans: dict[str, dict[str, list[str]]] = {}
     for case in cases(known):
-        report.say(f"Measuring: {case.name} …")
-        taxes[case.name] = measure(login_url, owner_url, plan.size, case, plan.times, order)
+        for way, found in taxes.items():
+            report.say(f"Measuring: {case.name}, {way} …")
+            prepares = way == DIRECT
+            found[case.name] = measure(login_url, owner_url, plan.size, case, plan.times, order, prepares=prepares)
         plans[case.name] = indexes_used(login_url, plan.size, case, next(order))
     show(taxes, plans)
-    report.save("policies", {"taxes": {name: asdict(tax) for name, tax in taxes.items()}, "indexes": plans})
+    numbers = {way: {name: asdict(tax) for name, tax in found.items()} for way, found in taxes.items()}
+    report.save("policies", {"taxes": numbers, "indexes": plans})
     read_whole = sorted(
         {
             f"{name}: {scan[1:]}"
@@ -91,22 +97,23 @@ def run(owner_url: str, plan: Plan) -> str | None:
     return f"Read from end to end under policies: {', '.join(read_whole)}" if read_whole else None
 
 
-def show(taxes: Mapping[str, Tax], plans: Mapping[str, Mapping[str, list[str]]]) -> None:
+def show(taxes: Mapping[str, Mapping[str, Tax]], plans: Mapping[str, Mapping[str, list[str]]]) -> None:
     """The taxes, and the indexes of each statement."""
-    rows = [
-        [
-            name,
-            f"{tax.owner_us:.0f}",
-            f"{tax.tenant_us:.0f}",
-            f"{tax.ratio:.2f}",
-            f"{tax.owner_statements_us:.0f}",
-            f"{tax.tenant_statements_us:.0f}",
-            f"{tax.statements_ratio:.2f}",
-        ]
-        for name, tax in taxes.items()
-    ]
     columns = ["µs, medians", "no policies", "tenant", "ratio", "statements alone", "tenant", "ratio"]
-    report.show("Row-level security, role and claims included", columns, rows)
+    for way, found in taxes.items():
+        rows = [
+            [
+                name,
+                f"{tax.owner_us:.0f}",
+                f"{tax.tenant_us:.0f}",
+                f"{tax.ratio:.2f}",
+                f"{tax.owner_statements_us:.0f}",
+                f"{tax.tenant_statements_us:.0f}",
+                f"{tax.statements_ratio:.2f}",
+            ]
+            for name, tax in found.items()
+        ]
+        report.show(f"Row-level security, role and claims included: {way}", columns, rows)
     used = [[f"{name}: {statement}", ", ".join(found)] for name, of in plans.items() for statement, found in of.items()]
     report.show("Indexes under policies", ["", "indexes"], used)
 

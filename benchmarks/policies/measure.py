@@ -17,7 +17,7 @@ from benchmarks.policies.statements import PAGE, Statement
 
 from trunkline.db.base import new_id
 from trunkline.db.principals import ApiKey, Member, Principal, Service, Visitor
-from trunkline.db.tenant import begin_as
+from trunkline.db.tenant import PREPARE_AFTER, begin_as
 
 TIMEOUT_MS = 15_000
 """Longest time of a statement, in milliseconds; set with each tenant's transaction, as by the server."""
@@ -110,13 +110,19 @@ def values_for(size: Size, session: int) -> dict[str, Any]:
     }
 
 
-def measure(login_url: str, owner_url: str, size: Size, case: Case, times: int, sessions: Iterator[int]) -> Tax:
-    """Run a case `times` times as the tenant and as the owner, by turns, each time on a session of its own."""
+def measure(
+    login_url: str, owner_url: str, size: Size, case: Case, times: int, sessions: Iterator[int], *, prepares: bool
+) -> Tax:
+    """Run a case `times` times as the tenant and as the owner, by turns, each time on a session of its own.
+
+    `prepares`: as the server does on a direct connection; without, as it does behind a transaction pooler.
+    """
     as_tenant = [[statement.tenant for statement in transaction] for transaction in case.transactions]
     as_owner = [[each.owner for each in transaction if each.owner is not None] for transaction in case.transactions]
     tenants: list[tuple[float, float]] = []
     owners: list[tuple[float, float]] = []
-    with _connect(login_url) as tenant, _connect(owner_url) as owner:
+    threshold = PREPARE_AFTER if prepares else None
+    with _connect(login_url, threshold) as tenant, _connect(owner_url, threshold) as owner:
         for _ in range(times):
             session = next(sessions)
             begin = begin_as(case.principal(size, session), TIMEOUT_MS)
@@ -135,7 +141,7 @@ def indexes_used(login_url: str, size: Size, case: Case, session: int) -> dict[s
     """By statement: the indexes in its plan under policies; a table that is read from end to end is `!table`."""
     values = values_for(size, session)
     found: dict[str, list[str]] = {}
-    with _connect(login_url) as tenant:
+    with _connect(login_url, None) as tenant:
         for transaction in case.transactions:
             for statement in transaction:
                 tenant.execute(begin_as(case.principal(size, session), TIMEOUT_MS).encode())
@@ -156,9 +162,8 @@ def _scans(plan: dict[str, Any]) -> Iterator[str]:
         yield from _scans(child)
 
 
-def _connect(url: str) -> psycopg.Connection:
-    """As the server connects: nothing is prepared, for a pooler may sit between."""
-    return psycopg.connect(url, autocommit=True, prepare_threshold=None)
+def _connect(url: str, prepare_threshold: int | None) -> psycopg.Connection:
+    return psycopg.connect(url, autocommit=True, prepare_threshold=prepare_threshold)
 
 
 def _time(
@@ -171,7 +176,7 @@ def _time(
     whole = alone = 0.0
     for statements in transactions:
         started = time.perf_counter()
-        connection.execute(begin.encode())
+        connection.execute(begin.encode(), prepare=False)
         begun = time.perf_counter()
         rows = [connection.execute(statement.encode(), values).fetchall() for statement in statements]
         done = time.perf_counter()

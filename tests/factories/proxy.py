@@ -17,6 +17,8 @@ class Wire:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.port = 0
+        self.replaces_key_data = False
+        """Whether new connections are told another process id than that of their backend, as poolers do."""
 
     async def mend(self) -> None:
         """Listen (again), always on the same port."""
@@ -50,7 +52,7 @@ class Wire:
             ends.append(there_writer)
             both = [
                 asyncio.ensure_future(_pump(reader, there_writer)),
-                asyncio.ensure_future(_pump(there_reader, writer)),
+                asyncio.ensure_future(_pump_back(there_reader, writer, replaces_key_data=self.replaces_key_data)),
             ]
             try:
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -61,6 +63,21 @@ class Wire:
         finally:
             for end in ends:
                 end.transport.abort()
+
+
+async def _pump_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, replaces_key_data: bool) -> None:
+    """Unencrypted, a message is a type byte, its length without that byte, and the rest (PostgreSQL 18, 54.7)."""
+    with suppress(ConnectionError, asyncio.IncompleteReadError):
+        while replaces_key_data:
+            kind = await reader.readexactly(1)
+            length = await reader.readexactly(4)
+            rest = await reader.readexactly(int.from_bytes(length) - 4)
+            if kind == b"K":
+                rest = (1).to_bytes(4) + rest[4:]  # the pooler's own
+                replaces_key_data = False
+            writer.write(kind + length + rest)
+            await writer.drain()
+        await _pump(reader, writer)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,6 +94,7 @@ async def wire_to(url: str) -> AsyncGenerator[tuple[Wire, str]]:
     wire = Wire(parsed.host or "127.0.0.1", parsed.port or 5432)
     await wire.mend()
     through = parsed.set(drivername="postgresql", host="127.0.0.1", port=wire.port)
+    through = through.update_query_dict({"sslmode": "disable", "gssencmode": "disable"})
     try:
         yield wire, through.render_as_string(hide_password=False)
     finally:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import namedtuple_row
-from sqlalchemy import Row, TextClause
+from sqlalchemy import Row, TextClause, event, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, MultipleResultsFound, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -23,6 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_e
 from trunkline.db.principals import Principal
 from trunkline.db.urls import sqlalchemy_url
 from trunkline.errors import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql.psycopg import AsyncAdapt_psycopg_connection
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 _BEGIN_AS = sql.SQL(
     "begin; set local role {role}; set local request.jwt.claims = {claims}; set local statement_timeout = {timeout}"
@@ -80,10 +84,10 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_timeout_s,
-            # A transaction pooler hands every transaction another connection: nothing may be prepared on one.
             # The driver begins no transaction by itself: `begin_as` does, and a lookup's one statement needs none.
             connect_args={"prepare_threshold": None, "connect_timeout": 5, "autocommit": True},
         )
+        event.listen(self._engine.sync_engine, "connect", _prepare_where_direct)
         self._timeout_ms = statement_timeout_ms
 
     @asynccontextmanager
@@ -136,8 +140,7 @@ class Database:
             session = TenantSession(self._engine, expire_on_commit=False, autoflush=False)
             session.principal = principal
             try:
-                connection = await session.connection()
-                await connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
+                await _begin(await session.connection(), begin)
             except PoolTimeout as error:
                 await session.close()
                 raise DatabaseUnavailable(_BUSY, retry_after_s=1) from error
@@ -151,6 +154,48 @@ class Database:
             else:
                 return session
         raise AssertionError("unreachable")
+
+
+async def _begin(connection: AsyncConnection, begin: str) -> None:
+    """Send what `begin_as` made: several statements in one message, which no server prepares."""
+    driver = await _driver_of(connection)
+    try:
+        await driver.execute(begin.encode(), prepare=False)
+    except psycopg.Error as error:
+        if driver.closed:
+            await connection.invalidate(error)
+        raise _as_sqlalchemy(error, _BEGIN, is_lost=driver.closed) from error
+
+
+_BEGIN = text("begin")
+"""What errors show of the message that begins a transaction: no claims."""
+
+
+def _prepare_where_direct(connection: DBAPIConnection, record: object) -> None:
+    """Have the driver prepare statements that come again, unless that could fail or let rows through."""
+    del record
+    cast("AsyncAdapt_psycopg_connection", connection).run_async(_decide_on_preparing)
+
+
+async def _decide_on_preparing(connection: psycopg.AsyncConnection) -> None:
+    """Planning policies costs more than running them (docs/decisions/turn-cost.md).
+
+    A transaction pooler hands every transaction another of its connections, where nothing of ours is prepared; it
+    also answers for the server, with a process id of its own. Servers without the fix of CVE-2024-10976 may run a
+    plan that was made for another role.
+    """
+    row = await (await connection.execute("select pg_catalog.pg_backend_pid()")).fetchone()
+    is_direct = row == (connection.info.backend_pid,)
+    version = connection.info.server_version
+    if is_direct and version >= _KEEPS_PLANS_APART.get(version // 10_000, version):
+        connection.prepare_threshold = PREPARE_AFTER
+
+
+PREPARE_AFTER = 2
+"""How often a statement is sent on one connection before the server is told to remember it."""
+
+_KEEPS_PLANS_APART = {15: 15_00_09, 16: 16_00_05, 17: 17_00_01}
+"""First minor releases, as `server_version` numbers, whose cached plans follow the role through every sub-query."""
 
 
 async def _driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection:

@@ -72,7 +72,7 @@ async def _principal(request: Request, _: Annotated[object, Security(_bearer)]) 
     return await authenticate(request)
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 

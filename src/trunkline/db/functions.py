@@ -291,7 +291,8 @@ begin atomic
   with failed as (
     update public.agent_turns t
     set status = 'failed', ended_at = now(), error = 'The server that ran this turn stopped. Send the message again.'
-    where t.status = 'running' and t.lease_until < now()
+    where t.id in (select e.id from public.agent_turns e where e.status = 'running' and e.lease_until < now()
+                   for update skip locked)
     returning 1)
   select count(*)::integer from failed;
 end

@@ -22,7 +22,7 @@ from trunkline.sessions.schemas import Handle, NewMessage, TurnStatus, TurnView
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["turns"])
 
 
-def _turns(request: Request) -> Turns:
+async def _turns(request: Request) -> Turns:
     turns: Turns = request.app.state.turns
     return turns
 

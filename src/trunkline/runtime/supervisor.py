@@ -55,6 +55,8 @@ class LocalModelSupervisor:
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
         self._command = command
         self._client = guarded_client(OutgoingPolicy(allow=frozenset({"127.0.0.1"})))
+        # The model's server closes an idle connection after five seconds, whether or not a request is on its way.
+        self._client.headers["Connection"] = "close"
         self._task: asyncio.Task[None] | None = None
         self._server: LocalServer | None = None
         self._failure: ProviderFailed | None = None

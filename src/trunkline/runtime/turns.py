@@ -99,7 +99,7 @@ class Turns:
             live.stop()
             await asyncio.wait([live.task])
         async with self._database.tenant(principal) as session:
-            await service.cancel_turn(session, turn_id)
+            await service.cancel_turn(session, handle, turn_id)
             return (await service.turn_status(session, handle, turn_id)).status
 
     async def close(self, grace_s: float) -> None:

@@ -208,12 +208,22 @@ returning id
 """)
 """Keeps the lease and what was said so far; no row means that the turn was cancelled, failed or taken over."""
 
-_ANSWER = """
-with turn as (
-  update agent_turns set status = :turn_status, ended_at = now(), lease_until = null,
+# Who ends a turn locks its session first, as admission does. The other way round the two would deadlock: a new turn
+# waits for the end of the one whose place it takes.
+_LOCKED = """
+with locked as (
+  select id from agent_sessions where id = :session_row for no key update),
+"""
+
+_ANSWER = (
+    _LOCKED
+    + """
+turn as (
+  update agent_turns t set status = :turn_status, ended_at = now(), lease_until = null,
     partial_text = '', answer_offset = char_length(:content)
-  where id = :turn_id and status = 'running' and attempt = :attempt
-  returning id, organization_id, session_id),
+  from locked
+  where t.session_id = locked.id and t.id = :turn_id and t.status = 'running' and t.attempt = :attempt
+  returning t.id, t.organization_id, t.session_id),
 message as (
   insert into agent_messages
     (id, organization_id, session_id, turn_id, role, content, tokens_used, latency_ms, model_used, status)
@@ -225,6 +235,7 @@ touched as (
     last_activity_at = now(), conversation_history = cast(:window as jsonb)
   from turn where s.id = turn.session_id)
 """
+)
 
 COMPLETE_TURN = text(
     _ANSWER
@@ -244,9 +255,11 @@ CANCEL_TURN = text(_ANSWER + "select id from turn")
 """As `COMPLETE_TURN`, for the part that was said when the turn was stopped."""
 
 CANCEL_ELSEWHERE = text("""
-with turn as (
+with locked as (
+  select id from agent_sessions where session_id = :handle for no key update),
+turn as (
   update agent_turns t set status = 'cancelled', ended_at = now(), lease_until = null
-  where t.id = :turn_id and t.status in ('running', 'waiting')
+  from locked where t.session_id = locked.id and t.id = :turn_id and t.status in ('running', 'waiting')
   returning t.id, t.organization_id, t.session_id, t.partial_text),
 message as (
   insert into agent_messages (id, organization_id, session_id, turn_id, role, content, status)

@@ -369,9 +369,10 @@ async def interrupt_turn(session: TenantSession, turn: Admission, answer: Messag
     return await session.row(repository.CANCEL_TURN, values) is not None
 
 
-async def cancel_turn(session: TenantSession, turn_id: UUID) -> None:
+async def cancel_turn(session: TenantSession, handle: str, turn_id: UUID) -> None:
     """Stop a turn that another server runs; one that has ended stays as it is."""
-    await session.execute(repository.CANCEL_ELSEWHERE, {"turn_id": turn_id, "message_id": new_id()})
+    values = {"handle": handle, "turn_id": turn_id, "message_id": new_id()}
+    await session.execute(repository.CANCEL_ELSEWHERE, values)
 
 
 async def fail_turn(session: TenantSession, turn: Admission, reason: str) -> None:
@@ -490,6 +491,7 @@ def _answer_values(turn: Admission, answer: MessageView, status: str) -> dict[st
     conversation: list[Said] = [*turn.history, ("user", turn.content), ("assistant", answer.content)]
     return {
         "turn_id": turn.turn_id,
+        "session_row": turn.session_row,
         "attempt": turn.attempt,
         "turn_status": status,
         "message_id": answer.id,

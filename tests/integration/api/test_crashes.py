@@ -8,6 +8,7 @@ from contextlib import aclosing
 from urllib.parse import urlsplit
 
 import httpx2
+import psycopg
 import pytest
 from tests.factories.server import Caller, Event, Served, Shop, serving_apart, until
 
@@ -116,3 +117,19 @@ async def test_a_second_signal_does_not_wait(program: Caller, shop: Shop, login_
             async with asyncio.timeout(20):
                 await apart.process.wait()
     await until(lambda: not running(shop))
+
+
+async def test_an_answer_waits_for_its_session_before_it_takes_its_turn(
+    program: Caller, shop: Shop, owner_url: str
+) -> None:
+    """Who asks for the next turn holds the session and waits for this one's end: the other order would deadlock."""
+    waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    session = (await program.start(shop.agent("lorem-9@100ms")))["session_id"]
+    with psycopg.connect(owner_url) as admission:
+        asking = asyncio.create_task(program.say(session, "Hello"))
+        await program.running_turn(session)
+        admission.execute("select 1 from public.agent_sessions for update")
+        await until(lambda: shop.sql(waits))
+        admission.execute("select 1 from public.agent_turns for update nowait")
+    assert (await asking).status_code == 200
+    assert shop.turns(session) == [("complete", 1)]

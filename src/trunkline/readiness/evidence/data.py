@@ -1,0 +1,36 @@
+"""Rows that the target would refuse: counted, with some keys as samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trunkline.postgres.catalogue.model import Name
+
+Fault = Literal["orphan", "null", "outside check", "duplicate", "mapped value"]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRows:
+    """Rows of one table with one fault."""
+
+    fault: Fault
+    relation: Name
+    columns: tuple[str, ...]
+    """The database's names."""
+    rule: str
+    """What the target asks: the foreign key, the CHECK, the unique key, in words or SQL."""
+    count: int
+    is_estimate: bool
+    """From a sample, scaled up; exact with `--deep`."""
+    samples: tuple[str, ...]
+    """Keys of some such rows, or the values themselves where those are what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataEvidence:
+    """All that was counted."""
+
+    bad: tuple[BadRows, ...]
+    sampled: tuple[Name, ...]
+    """Tables that were too large to read in full."""

@@ -53,7 +53,7 @@ async def test_a_killed_server_leaves_nothing_running_and_the_retry_answers_once
         assert (rest[-1].name, rest[-1].data["code"], rest[-1].data["status"]) == ("error", "turn_died", 503)
         # Nobody asked for this one again: it was swept.
         await until(lambda: shop.turns(idle) == [("failed", 1)])
-        assert running(shop) == []
+        await until(lambda: not running(shop))
         again, twin = await asyncio.gather(program.say(session, "Hello", "k"), program.say(session, "Hello", "k"))
     assert again.status_code == 200
     assert again.json() == twin.json()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from trunkline.postgres.catalogue.model import Catalogue, Column, Relation
+from trunkline.postgres.catalogue.model import Catalogue, Column, Name, Relation
 from trunkline.readiness.target import Target, TargetColumn, TargetTable
+from trunkline.readiness.types_fit import fit
 
 As = Literal["present", "renamed", "reshaped", "retyped", "missing"]
 """present: same name, fitting type · renamed: fitting type under a former name · reshaped: inside a JSON column ·
@@ -63,5 +64,89 @@ class Matching:
 
 
 def match(catalogue: Catalogue, target: Target) -> Matching:
-    """Compare names. A table of the right name comes before one of a former name; a view is never taken for a table."""
-    raise NotImplementedError
+    """Compare names. A table of the right name comes before one of a former name; a view is never taken for a table.
+
+    Only where neither exists, a table of that name in another schema is taken, if it is the only one and has at least
+    half of the columns. A table serves one table of the target.
+    """
+    tables = {name: each for name, each in catalogue.relations.items() if each.is_table and not each.is_partition}
+    found = _relations(tables, target)
+    matches = {str(name): _table(wanted, found.get(name)) for name, wanted in target.tables.items()}
+    claimed = {relation.name for relation in found.values()}
+    return Matching(
+        tables=matches,
+        unclaimed=tuple(relation for name, relation in tables.items() if name not in claimed),
+        source=_source(target, matches.values()),
+        is_related=any(_is_related(each) for each in matches.values()),
+    )
+
+
+def _relations(tables: Mapping[Name, Relation], target: Target) -> dict[Name, Relation]:
+    """The table of the database for each table of the target that has one."""
+    found = {name: tables[name] for name in target.tables if name in tables}
+    free = {name: relation for name, relation in tables.items() if name not in found}
+    for name, wanted in target.tables.items():
+        formerly = (Name(name.schema, former) for former in wanted.formerly)
+        if name not in found and (former := next((each for each in formerly if each in free), None)):
+            found[name] = free.pop(former)
+    for name, wanted in target.tables.items():
+        elsewhere = [each for each in free if each.name == name.name and _may_hold(free[each], wanted)]
+        if name not in found and len(elsewhere) == 1:
+            found[name] = free.pop(elsewhere[0])
+    return found
+
+
+def _may_hold(relation: Relation, wanted: TargetTable) -> bool:
+    """In another schema a table of that name may be anybody's, as `auth.sessions` is Supabase's."""
+    if relation.name.schema.startswith("trunkline"):  # the migration's own archive
+        return False
+    shared = sum(name in relation.columns for name in wanted.columns)
+    return shared * 2 >= len(wanted.columns)
+
+
+def _table(wanted: TargetTable, relation: Relation | None) -> TableMatch:
+    if relation is None:
+        missing = {name: ColumnMatch(column, "missing", None) for name, column in wanted.columns.items()}
+        return TableMatch(wanted, "missing", None, missing, extra=())
+    columns = {name: _column(column, wanted, relation) for name, column in wanted.columns.items()}
+    claimed = {each.column.name for each in columns.values() if each.column is not None and each.how != "reshaped"}
+    return TableMatch(
+        wanted,
+        "present" if relation.name == wanted.name else "renamed",
+        relation,
+        columns,
+        extra=tuple(column for name, column in relation.columns.items() if name not in claimed),
+    )
+
+
+def _column(wanted: TargetColumn, table: TargetTable, relation: Relation) -> ColumnMatch:
+    if wanted.name in relation.columns:
+        column = relation.columns[wanted.name]
+        return ColumnMatch(wanted, "retyped" if fit(wanted.type, column) == "other" else "present", column)
+    former = next((each for each in wanted.formerly if each in relation.columns and each not in table.columns), None)
+    if former is not None:
+        column = relation.columns[former]
+        return ColumnMatch(wanted, "retyped" if fit(wanted.type, column) == "other" else "renamed", column)
+    holder = _json_column(wanted, table, relation)
+    return ColumnMatch(wanted, "missing" if holder is None else "reshaped", holder)
+
+
+def _json_column(wanted: TargetColumn, table: TargetTable, relation: Relation) -> Column | None:
+    """The JSON column that held the value, under its own name or that of the target's column which took its place."""
+    if wanted.formerly_in is None:
+        return None
+    held_in = wanted.formerly_in[0]
+    names = [held_in, *(column.name for column in table.columns.values() if held_in in column.formerly)]
+    columns = (relation.columns[name] for name in names if name in relation.columns)
+    return next((column for column in columns if column.base_type in ("json", "jsonb")), None)
+
+
+def _source(target: Target, matches: Iterable[TableMatch]) -> str | None:
+    names = {each.relation.name.name for each in matches if each.relation is not None}
+    return next((source for source, tables in target.sources.items() if names.issuperset(tables)), None)
+
+
+def _is_related(match: TableMatch) -> bool:
+    """A name alone may be chance; with a column beside the key it is taken for the target's."""
+    columns = (each for name, each in match.columns.items() if name not in match.wanted.primary_key)
+    return match.relation is not None and any(each.how != "missing" for each in columns)

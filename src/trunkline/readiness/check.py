@@ -44,6 +44,9 @@ class Case:
     sql: str
     finds: tuple[str, ...] = ()
     """Objects of the findings, in any order; none where all is well."""
+    as_if: Callable[[Evidence], Evidence] | None = None
+    """For what no SQL can bring about (an old server, a pooler, a transaction open for hours): what was seen, changed
+    to that, before the check judges it."""
 
 
 @dataclass(frozen=True)

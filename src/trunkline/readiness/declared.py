@@ -61,7 +61,7 @@ def type_name(kind: TypeEngine[Any]) -> str:
     """A type as `format_type` writes it, an extension's without its schema."""
     implementation = kind.dialect_impl(DIALECT)
     if isinstance(implementation, ARRAY):
-        return f"{type_name(_item(cast('ARRAY[Any]', implementation)))}[]"
+        return type_name(_item(cast("ARRAY[Any]", implementation))) + "[]"
     if isinstance(implementation, postgresql.ENUM | postgresql.DOMAIN):
         return str(implementation.compile(dialect=DIALECT))
     return _as_stored(str(kind.compile(dialect=DIALECT)).partition(" COLLATE ")[0].lower())

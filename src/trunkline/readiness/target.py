@@ -2,6 +2,7 @@
 
 Anybody's models will do. Beside a table or column, `info` may say more:
 
+- `MetaData.info["principals"]`: who acts when policies are tried (objects with `name`, `role`, `claims`, `given`)
 - `Table.info["access"]`: who may do what (objects with `role`, `commands`, `rows`, `columns`, `check`)
 - `Table.info["formerly"]`: names that the table had in an older schema, as `("bots",)`
 - `Table.info["component"]`: key of the component whose fields are graded
@@ -106,6 +107,23 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody to act as when policies are tried; without one, `authenticated` acts with `sub` and `role` alone.
+
+    In strings, `{table.column}` stands for that column of the row that is made up for the principal's own tenant,
+    `{person}` for its person's id.
+    """
+
+    name: str
+    """In words, as `a visitor of the row's website`."""
+    role: str
+    claims: Mapping[str, object]
+    """Content of `request.jwt.claims`."""
+    given: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What made-up rows must hold for its rights to apply: `{"agents.is_published": "true"}`."""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetTable:
     """A table as the code needs it."""
 
@@ -144,6 +162,7 @@ class Target:
     components: tuple[ComponentSpec, ...]
     policy_ddl: tuple[str, ...] = ()
     """Functions, grants and policies as SQL, in order, where the code declares them."""
+    principals: tuple[Principal, ...] = ()
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """What kind of database it is that has all of these tables; the first that fits counts."""
 
@@ -183,6 +202,7 @@ def target_of(metadata: MetaData, *, name: str) -> Target:
         tables=tables,
         components=tuple(_components(tables)),
         policy_ddl=_policy_ddl(metadata),
+        principals=_principals(metadata),
         sources=metadata.info.get("sources", {}),
     )
 
@@ -295,6 +315,11 @@ def _access(declaration: Iterable[Any] | None) -> tuple[Access, ...] | None:
     if declaration is None:
         return None
     return tuple(Access(each.role, each.commands, each.rows, each.columns, each.check) for each in declaration)
+
+
+def _principals(metadata: MetaData) -> tuple[Principal, ...]:
+    said = cast("Iterable[Any]", metadata.info.get("principals", ()))
+    return tuple(Principal(each.name, each.role, each.claims, each.given) for each in said)
 
 
 def _policy_ddl(metadata: MetaData) -> tuple[str, ...]:

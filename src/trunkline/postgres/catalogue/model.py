@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,33 @@ from typing import Literal, NamedTuple
 RelationKind = Literal["table", "partitioned table", "view", "materialized view", "foreign table", "sequence"]
 ConstraintKind = Literal["primary key", "unique", "foreign key", "check", "exclusion", "not null"]
 PolicyCommand = Literal["all", "select", "insert", "update", "delete"]
+
+PLATFORM_SCHEMAS = frozenset(
+    {
+        *("auth", "extensions", "graphql", "graphql_public", "pgbouncer", "realtime", "storage", "vault"),
+        *("_analytics", "_realtime", "_supavisor", "supabase_functions", "supabase_migrations"),
+        *("cron", "net", "pgmq", "pgsodium", "pgsodium_masks", "pgtle", "repack", "tiger", "tiger_data", "topology"),
+    }
+)
+"""Schemas that a hosting platform (Supabase first of all) or an extension keeps for itself."""
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*", re.ASCII)
+_RESERVED_WORDS = """
+    all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
+    column concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+    current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze
+    from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit
+    localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references
+    returning right select session_user similar some symmetric system_user table tablesample then to trailing true
+    union unique user using variadic verbose when where window with
+"""
+_RESERVED = frozenset(_RESERVED_WORDS.split())
+"""What can't name a table or column without quotes in one of PostgreSQL 15 to 18."""
+_RIGHTS_OF_SYSTEM_ROLES = {
+    "pg_read_all_data": frozenset({"select"}),
+    "pg_write_all_data": frozenset({"insert", "update", "delete"}),
+    "pg_maintain": frozenset({"maintain"}),
+}
 
 
 class Name(NamedTuple):
@@ -31,7 +59,9 @@ class Name(NamedTuple):
 
 def quote(identifier: str) -> str:
     """An identifier as SQL needs it; quotes only where it isn't a plain lower-case word."""
-    raise NotImplementedError
+    if _PLAIN.fullmatch(identifier) and identifier not in _RESERVED:
+        return identifier
+    return '"' + identifier.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,10 +313,34 @@ class Catalogue:
     not_seen: tuple[str, ...] = field(default=())
     """What the connected role was not allowed to look at, in sentences."""
 
+    def own_relations(self) -> tuple[Relation, ...]:
+        """Relations of the database's owner: outside of a platform's schemas, and of schemas named `trunkline…`."""
+        return tuple(
+            each
+            for each in self.relations.values()
+            if each.name.schema not in PLATFORM_SCHEMAS and not each.name.schema.startswith("trunkline")
+        )
+
     def roles_of(self, role: str) -> frozenset[str]:
         """The role and all that it is a member of, directly or not, and `public`."""
-        raise NotImplementedError
+        found = {"public"}
+        waiting = [role]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting.extend(self.roles[name].member_of if name in self.roles else ())
+        return frozenset(found)
 
     def granted(self, role: str, relation: Relation, privilege: str) -> bool:
-        """Whether a role holds a right on a relation, by itself, by membership or as everybody. Owners hold all."""
-        raise NotImplementedError
+        """Whether a role holds a right on a relation, by itself, by membership or as everybody. Owners hold all.
+
+        So do superusers. A right on some columns only is none on the relation. Row-level security is not looked at.
+        """
+        roles = self.roles_of(role)
+        if relation.owner in roles or any(name in self.roles and self.roles[name].is_superuser for name in roles):
+            return True
+        wanted = privilege.lower()
+        return any(wanted in _RIGHTS_OF_SYSTEM_ROLES.get(name, ()) for name in roles) or any(
+            grant.grantee in roles and grant.privilege == wanted and not grant.columns for grant in relation.grants
+        )

@@ -103,6 +103,55 @@ def _size(name: str, field: FieldInfo) -> str:
     return f"char_length({name})"
 
 
+_CONTRACT = (
+    "name",
+    "description",
+    "llm_provider",
+    "llm_model",
+    "temperature",
+    "system_prompt",
+    "voice_provider",
+    "voice_id",
+    "voice_settings",
+    "speech_processing",
+    "knowledge_base_ids",
+    "security",
+    "is_published",
+    "version",
+    "config_json",
+)
+"""What existing backends ask agents for by name."""
+
+_KEYS_OF_CONFIG = {
+    "language": ("language", "lang"),
+    "llm_provider": ("llm_provider", "provider"),
+    "llm_model": ("llm_model", "model", "model_name"),
+    "temperature": ("temperature",),
+    "top_p": ("top_p",),
+    "max_tokens": ("max_tokens", "max_output_tokens"),
+    "system_prompt": ("system_prompt", "prompt", "instructions", "system_message"),
+    "first_message": ("first_message", "greeting", "welcome_message"),
+    "voice_provider": ("voice_provider", "tts_provider"),
+    "voice_id": ("voice_id", "voice"),
+}
+"""Where the older generations kept settings: keys inside of `config`, in snake_case, flat or one level down."""
+
+Base.metadata.info["sources"] = {
+    "legacy, with organizations": ("bots", "organizations"),
+    "legacy, with projects": ("projects", "chat_sessions"),
+    "Trunkline": ("agents", "agent_sessions", "agent_messages"),
+}
+
+
+def _marks() -> dict[str, dict[str, Any]]:
+    marks: dict[str, dict[str, Any]] = {name: {"contract": True} for name in _CONTRACT}
+    for name, keys in _KEYS_OF_CONFIG.items():
+        marks.setdefault(name, {})["formerly_in"] = ("config", keys)
+    marks["config_json"]["formerly"] = ("config",)
+    marks["created_by"] = {"formerly": ("user_id",)}
+    return marks
+
+
 PUBLIC_FACE = (
     "id",
     "organization_id",
@@ -131,7 +180,7 @@ class Agent(Tenant, Updated, Base):
         parent_key(),
         belongs_to("llm_credential_id", "credentials", on_delete="SET NULL"),
         belongs_to("published_version_id", "agent_versions", on_delete="SET NULL", use_alter=True),
-        Index(None, "organization_id", "is_published"),
+        Index(None, "organization_id", "is_published", info={"contract": True}),
         Index(None, "created_by"),
         Index(None, "llm_credential_id"),
         Index(None, "published_version_id"),
@@ -139,6 +188,9 @@ class Agent(Tenant, Updated, Base):
         CheckConstraint("version >= 1", "version"),
         {
             "info": {
+                "component": "agent_fields",
+                "formerly": ("bots", "projects"),
+                "columns": _marks(),
                 "access": (
                     Allow(
                         ANON,
@@ -152,7 +204,7 @@ class Agent(Tenant, Updated, Base):
                     Allow(AUTHENTICATED, ("delete",), member("admin")),
                     Allow(SERVICE, ("select",), claimed()),
                     Allow(SERVICE, ("insert", "update", "delete"), claimed_unbound()),
-                )
+                ),
             }
         },
     )
@@ -250,12 +302,13 @@ class AgentVersion(Tenant, Created, Base):
         Index(None, "created_by"),
         {
             "info": {
+                "columns": {"organization_id": {"derived": True}},
                 "access": (
                     Allow(AUTHENTICATED, ("select",), member()),
                     Allow(AUTHENTICATED, ("insert",), f"{member('member')} and {_OF_SEEN_AGENT}"),
                     Allow(SERVICE, ("select",), claimed()),
                     Allow(SERVICE, ("insert",), f"{claimed_unbound()} and {_OF_SEEN_AGENT}"),
-                )
+                ),
             }
         },
     )

@@ -16,6 +16,9 @@ from trunkline.db.base import Base, Created, Tenant, Updated, belongs_to, parent
 DIMENSIONS = 384
 """Length of an embedding: that of MiniLM-L6, the bundled model."""
 
+_DERIVED = {"columns": {"organization_id": {"derived": True}}}
+"""A trigger takes it from the parent."""
+
 _ACCESS = {
     "access": (
         Allow(AUTHENTICATED, ("select",), member()),
@@ -52,7 +55,7 @@ class KnowledgeSource(Tenant, Updated, Base):
         Index(None, "knowledge_base_id"),
         CheckConstraint("kind in ('file', 'url', 'text')", "kind"),
         CheckConstraint("status in ('pending', 'ready', 'failed')", "status"),
-        {"info": _ACCESS},
+        {"info": _ACCESS | _DERIVED},
     )
 
     knowledge_base_id: Mapped[UUID]
@@ -84,6 +87,7 @@ class KnowledgeChunk(Tenant, Created, Base):
         Index("knowledge_chunks_search_idx", "search", postgresql_using="gin"),
         {
             "info": {
+                **_DERIVED,
                 "access": (
                     Allow(AUTHENTICATED, ("select",), member()),
                     Allow(
@@ -99,7 +103,7 @@ class KnowledgeChunk(Tenant, Created, Base):
                         claimed_unbound(),
                         check=f"{claimed_unbound()} and {_OF_SEEN_SOURCE}",
                     ),
-                )
+                ),
             }
         },
     )

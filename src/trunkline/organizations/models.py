@@ -47,6 +47,7 @@ class Profile(Updated, Base):
     __table_args__ = (
         {
             "info": {
+                "columns": {"id": {"contract": True}},
                 "access": (
                     Allow(AUTHENTICATED, ("select",), "id = any ((select app.visible_profile_ids())::uuid[])"),
                     Allow(AUTHENTICATED, ("insert",), "id = (select app.user_id())"),
@@ -59,7 +60,7 @@ class Profile(Updated, Base):
                         "id in (select m.user_id from public.organization_members m"
                         " where m.organization_id = (select app.organization_id()))",
                     ),
-                )
+                ),
             }
         },
     )
@@ -82,13 +83,14 @@ class Organization(Identified, Updated, Base):
         CheckConstraint("char_length(description) <= 2000", "description"),
         {
             "info": {
+                "component": "architecture",
                 "access": (
                     Allow(AUTHENTICATED, ("select",), member("viewer", "id")),
                     Allow(AUTHENTICATED, ("update",), member("admin", "id"), columns=("name", "slug", "description")),
                     Allow(AUTHENTICATED, ("delete",), member("owner", "id")),
                     Allow(SERVICE, ("select",), claimed("id")),
                     Allow(SERVICE, ("update",), claimed_unbound("id"), columns=("name", "slug", "description")),
-                )
+                ),
             }
         },
     )
@@ -124,17 +126,18 @@ class OrganizationMember(Tenant, Created, Base):
     __tablename__ = "organization_members"
     __table_args__ = (
         UniqueConstraint("organization_id", "user_id"),
-        Index(None, "user_id"),
+        Index(None, "user_id", info={"contract": True}),
         CheckConstraint(f"role in {ROLES}", "role"),
         {
             "info": {
+                "component": "architecture",
                 "access": (
                     Allow(AUTHENTICATED, ("select",), member()),
                     Allow(AUTHENTICATED, ("insert",), _MAY_MANAGE),
                     Allow(AUTHENTICATED, ("update",), _MAY_MANAGE, columns=("role",)),
                     Allow(AUTHENTICATED, ("delete",), f"({_MAY_MANAGE} or user_id = (select app.user_id()))"),
                     Allow(SERVICE, ("select",), claimed()),
-                )
+                ),
             }
         },
     )

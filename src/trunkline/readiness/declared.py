@@ -19,7 +19,7 @@ from sqlalchemy.schema import (
 )
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.elements import ClauseElement, TextClause, UnaryExpression, conv
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 # Not `pyformat`, which is for drivers and doubles every per cent sign.
 DIALECT = postgresql.dialect(paramstyle="named")
@@ -59,12 +59,18 @@ def expression(clause: ClauseElement | str) -> str:
 
 def type_name(kind: TypeEngine[Any]) -> str:
     """A type as `format_type` writes it, an extension's without its schema."""
-    implementation = kind.dialect_impl(DIALECT)
+    implementation = _implementation(kind)
     if isinstance(implementation, ARRAY):
         return type_name(_item(cast("ARRAY[Any]", implementation))) + "[]"
     if isinstance(implementation, postgresql.ENUM | postgresql.DOMAIN):
         return str(implementation.compile(dialect=DIALECT))
     return _as_stored(str(kind.compile(dialect=DIALECT)).partition(" COLLATE ")[0].lower())
+
+
+def _implementation(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    while isinstance(kind, TypeDecorator):
+        kind = kind.impl_instance
+    return kind.dialect_impl(DIALECT)
 
 
 def _item(array: ARRAY[Any]) -> TypeEngine[Any]:
@@ -105,8 +111,8 @@ def types_of(table: Table) -> tuple[str, ...]:
     """Statements that make the enums and domains of a table's columns."""
     made: dict[str, str] = {}
     for column in table.columns:
-        kind = column.type.dialect_impl(DIALECT)
-        kind = _item(cast("ARRAY[Any]", kind)).dialect_impl(DIALECT) if isinstance(kind, ARRAY) else kind
+        kind = _implementation(column.type)
+        kind = _implementation(_item(cast("ARRAY[Any]", kind))) if isinstance(kind, ARRAY) else kind
         if isinstance(kind, postgresql.ENUM):
             made[type_name(kind)] = ddl_of(CreateEnumType(kind))
         elif isinstance(kind, postgresql.DOMAIN):

@@ -41,6 +41,9 @@ MESSAGE_STATUSES = ("complete", "interrupted", "failed")
 TURN_STATUSES = ("running", "waiting", "complete", "failed", "cancelled")
 CHANNELS = ("web", "voice", "phone", "api")
 
+_CONTRACT = {"contract": True}
+_DERIVED = {"derived": True}
+
 # Found by the session; the rest is only checked (see `claimed_found`).
 _VISITOR = (
     "session_id = (select app.claim('session_id') where app.claim('kind') = 'visitor')"
@@ -51,6 +54,33 @@ _VISITOR = (
 _VISITORS_MESSAGE = (
     f"session_id = {SESSION_OF_CLAIM} and role in ('user', 'assistant')"
     " and coalesce(organization_id = (select app.claim('organization_id')::uuid), false)"
+)
+
+
+_SESSION_CONTRACT = (
+    "id",
+    "session_id",
+    "user_id",
+    "website_domain",
+    "ip_address",
+    "channel",
+    "message_count",
+    "conversation_history",
+    "context_data",
+    "status",
+    "last_activity_at",
+    "ended_at",
+)
+"""What existing backends ask sessions for by name; renamed columns are told with their former names."""
+
+_MESSAGE_CONTRACT = (
+    "id",
+    "session_id",
+    "audio_url",
+    "audio_duration_ms",
+    "tokens_used",
+    "latency_ms",
+    "model_used",
 )
 
 
@@ -82,7 +112,9 @@ class AgentSession(Tenant, Base):
         Index(
             "agent_sessions_website_activity_idx", "organization_id", "website_domain", text("last_activity_at desc")
         ),
-        Index(None, "organization_id", "user_id", postgresql_where=text("user_id is not null")),
+        Index(
+            None, "organization_id", "user_id", postgresql_where=text("user_id is not null"), info={"contract": True}
+        ),
         Index("agent_sessions_active_idx", "last_activity_at", postgresql_where=text("status = 'active'")),
         Index(None, "user_id", postgresql_where=text("user_id is not null")),
         Index(None, "agent_version_id"),
@@ -92,6 +124,14 @@ class AgentSession(Tenant, Base):
             # Each turn rewrites its session's row twice: room for that on the row's own page.
             "postgresql_with": {"fillfactor": 70},
             "info": {
+                "component": "session_fields",
+                "formerly": ("chat_sessions",),
+                "columns": {
+                    **dict.fromkeys(_SESSION_CONTRACT, _CONTRACT),
+                    "organization_id": _DERIVED,
+                    "agent_id": {"contract": True, "formerly": ("bot_id", "project_id")},
+                    "started_at": {"contract": True, "formerly": ("created_at",)},
+                },
                 "access": (
                     Allow(
                         ANON,
@@ -119,7 +159,7 @@ class AgentSession(Tenant, Base):
                         ("select", "insert", "update", "delete"),
                         f"{claimed_found()} and {WITHIN_CLAIM}",
                     ),
-                )
+                ),
             },
         },
     )
@@ -161,6 +201,7 @@ class AgentTurn(Tenant, Base):
         CheckConstraint("answer_offset >= 0", "answer_offset"),
         {
             "info": {
+                "columns": {"organization_id": _DERIVED},
                 "access": (
                     Allow(AUTHENTICATED, ("select",), member()),
                     Allow(
@@ -169,7 +210,7 @@ class AgentTurn(Tenant, Base):
                         claimed_within_session(),
                         check=claimed_into_session("agent_turns.session_id"),
                     ),
-                )
+                ),
             }
         },
     )
@@ -195,12 +236,22 @@ class AgentMessage(Tenant, Created, Base):
         belongs_to("turn_id", "agent_turns", on_delete="SET NULL"),
         parent_key(),
         UniqueConstraint("session_id", "sequence"),
-        Index(None, "organization_id", "created_at"),
+        Index(None, "organization_id", "created_at", info={"contract": True}),
         Index(None, "turn_id"),
         CheckConstraint(f"role in {ROLES}", "role"),
         CheckConstraint(f"status in {MESSAGE_STATUSES}", "status"),
         {
             "info": {
+                "component": "message_fields",
+                "formerly": ("chat_messages",),
+                "columns": {
+                    **dict.fromkeys(_MESSAGE_CONTRACT, _CONTRACT),
+                    "organization_id": _DERIVED,
+                    "sequence": _DERIVED,
+                    "role": {"contract": True, "formerly_values": {"model": "assistant", "bot": "assistant"}},
+                    "content": {"contract": True, "formerly": ("text", "message")},
+                    "created_at": {"contract": True, "formerly": ("timestamp",)},
+                },
                 "access": (
                     Allow(
                         ANON,
@@ -236,7 +287,7 @@ class AgentMessage(Tenant, Created, Base):
                         claimed_within_session(),
                         check=claimed_into_session("agent_messages.session_id"),
                     ),
-                )
+                ),
             }
         },
     )

@@ -22,19 +22,21 @@ class UsageLog(Tenant, Created, Base):
         belongs_to("agent_id", "agents", on_delete="SET NULL"),
         belongs_to("session_id", "agent_sessions", on_delete="SET NULL"),
         belongs_to("message_id", "agent_messages", on_delete="SET NULL"),
-        Index(None, "organization_id", "created_at"),
-        Index(None, "organization_id", "agent_id", "created_at"),
-        Index(None, "session_id"),
+        Index(None, "organization_id", "created_at", info={"contract": True}),
+        Index(None, "organization_id", "agent_id", "created_at", info={"contract": True}),
+        Index(None, "session_id", info={"contract": True}),
         Index(None, "message_id"),
         Index(None, "user_id"),
         CheckConstraint(f"kind in {KINDS}", "kind"),
         CheckConstraint("tokens_used >= 0 and input_tokens >= 0 and output_tokens >= 0", "tokens"),
         {
             "info": {
+                "component": "architecture",
+                "columns": {"tokens_used": {"contract": True}, "agent_id": {"formerly": ("bot_id", "project_id")}},
                 "access": (
                     Allow(AUTHENTICATED, ("select",), member()),
                     Allow(SERVICE, ("select", "insert"), claimed_within_session()),
-                )
+                ),
             }
         },
     )

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from trunkline.cli import agents, chat, credentials, db, demo, keys, organizations, serve
+from trunkline.cli import agents, chat, credentials, db, demo, keys, organizations, readiness, serve
 from trunkline.cli.console import fail
 from trunkline.errors import TrunklineError
 
@@ -18,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("readiness")(readiness.readiness)
+app.command("explain")(readiness.explain)
 app.add_typer(db.app, name="db")
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(agents.app, name="agents")

@@ -145,6 +145,8 @@ class Report(Model):
     bottom_line: str
     next_steps: tuple[str, ...]
     """Commands to type, in order."""
+    known_findings: int = 0
+    """Findings that a baseline has already; they are left out of `findings`."""
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
         """Findings of this severity or worse."""

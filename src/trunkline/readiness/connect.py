@@ -31,8 +31,6 @@ class Limits:
 
     statement: str = "15s"
     lock: str = "50ms"
-    catalogue_lock: str = "5s"
-    """Sizes of a table can't be read while somebody changes it. Waiting to read holds up no reader and no writer."""
 
     @staticmethod
     def of(*, deep: bool) -> Limits:
@@ -95,9 +93,9 @@ def open_connection(url: str) -> psycopg.Connection:
 
 
 @contextmanager
-def looking(connection: psycopg.Connection, limits: Limits, *, lock: str | None = None) -> Generator[None]:
+def looking(connection: psycopg.Connection, limits: Limits) -> Generator[None]:
     """A transaction that can't write, and finds no function or table but by its full name."""
-    settings = _READ_ONLY | {"search_path": _SAFE_PATH, "lock_timeout": lock or limits.lock}
+    settings = _READ_ONLY | {"search_path": _SAFE_PATH}
     with _transaction(connection, limits, settings):
         yield
 

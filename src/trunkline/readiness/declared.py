@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
-from sqlalchemy import ARRAY, Column, Index
+from sqlalchemy import ARRAY, Column, DefaultClause, Index
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.named_types import CreateDomainType, CreateEnumType
 from sqlalchemy.schema import (
@@ -127,6 +127,16 @@ def name_of(item: Constraint | Index, fallback: str) -> str:
     if not written:
         return fallback[:63]
     return written[1:-1].replace('""', '"') if written.startswith('"') else written
+
+
+def default_of(column: Column[Any]) -> str | None:
+    """The expression that the server fills a column with, where it is a plain default."""
+    default = column.server_default
+    if not isinstance(default, DefaultClause):
+        return None
+    if isinstance(default.arg, str):
+        return "'" + default.arg.replace("'", "''") + "'"
+    return expression(default.arg)
 
 
 def has_own_name(index: Index) -> bool:

@@ -76,3 +76,21 @@ orders = Table(
 def example_target() -> Target:
     """The two tables as a target."""
     return target_of(metadata, name="example")
+
+
+def _clean() -> str:
+    statements: list[str] = []
+    for table in example_target().tables.values():
+        statements += table.statements
+        statements += [f"alter table {table.name.sql} {each} row level security" for each in ("enable", "force")]
+        for access in table.access or ():
+            statements.append(f"grant {', '.join(access.commands)} on {table.name.sql} to {access.role}")
+            statements.append(
+                f"create policy {table.name.name}_of_owner on {table.name.sql} to {access.role}"
+                f" using ({access.rows}) with check ({access.rows})"
+            )
+    return ";\n".join(statements) + ";\n"
+
+
+CLEAN = _clean()
+"""SQL of a database that is just as the example wants it."""

@@ -53,6 +53,8 @@ class TargetColumn:
     formerly_values: Mapping[str, str] | None = None
     ddl: str = ""
     """`name type default … not null`, as ALTER TABLE ADD COLUMN takes it."""
+    default: str | None = None
+    """The server default's expression; None also where it is computed or counts up."""
     is_sent: bool = False
     """The code itself makes a value where its caller gives none, so that inserts need no default of the server."""
 
@@ -85,6 +87,8 @@ class TargetIndex:
     ddl: str
     is_contract: bool = False
     """Unique, or asked for by the model by name: what queries are written for."""
+    is_constraint: bool = False
+    """Made by CREATE TABLE, as the one under a unique constraint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,12 @@ class TargetTable:
     """CREATE TABLE with its constraints; indexes, and foreign keys that must wait, have statements of their own."""
     types: tuple[str, ...] = ()
     """CREATE TYPE and CREATE DOMAIN for types of its columns."""
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """All that makes the table: its types, itself, its indexes. Foreign keys that must wait are left out."""
+        indexes = (index.ddl for index in self.indexes if not index.is_constraint)
+        return (*self.types, self.ddl, *indexes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +272,7 @@ def _column(column: Column[Any], marks_by_column: Mapping[str, Mapping[str, Any]
         formerly_in=None if place is None else (place[0], tuple(place[1])),
         formerly_values=marks.get("formerly_values"),
         ddl=declared.ddl_of(CreateColumn(column)),
+        default=declared.default_of(column),
         is_sent=column.default is not None,
     )
 
@@ -301,6 +312,7 @@ def _indexes(table: Table) -> Iterator[TargetIndex]:
                 predicate=None,
                 ddl=declared.ddl_of(AddConstraint(constraint, isolate_from_table=False)),
                 is_contract=True,
+                is_constraint=True,
             )
 
 

@@ -1,0 +1,107 @@
+"""Whether an index of the database does what an index of the target, or a foreign key, needs."""
+
+from __future__ import annotations
+
+import re
+
+from trunkline.postgres.catalogue.model import Constraint, Index, Relation
+from trunkline.readiness.find import actual_or_wanted
+from trunkline.readiness.matching import TableMatch
+from trunkline.readiness.target import TargetIndex
+
+_METHOD = re.compile(r"\busing\s+(\w+)", re.IGNORECASE)
+_CAST = re.compile(r"::[a-z ]+(\(\d+(,\d+)?\))?(\[\])?")
+
+
+def serving(match: TableMatch, wanted: TargetIndex) -> Index | None:
+    """An index that answers the same questions: same leading columns in order, no narrower, no weaker."""
+    relation = match.relation
+    if relation is None:
+        return None
+    return next((each for each in relation.indexes if _serves(each, wanted, match)), None)
+
+
+def implied_by(match: TableMatch, wanted: TargetIndex) -> Index | None:
+    """A unique index over fewer of the columns: no duplicates get in, but nothing can refer to the wanted columns."""
+    relation = match.relation
+    if relation is None:
+        return None
+    columns = {actual_or_wanted(match, column) for column in wanted.columns}
+    return next(
+        (each for each in relation.indexes if _is_unique_for_all(each) and columns.issuperset(each.columns)), None
+    )
+
+
+def serving_key(relation: Relation, key: Constraint, parent: Relation | None) -> Index | None:
+    """An index under a foreign key, so that parent and children find each other.
+
+    Its leading columns, in any order, hold those that point at the parent's primary key; a tenant's column that is in
+    every key tells too little.
+    """
+    pairs = zip(key.columns, key.referenced_columns, strict=True)
+    telling = {child for child, column in pairs if parent is not None and column in parent.primary_key}
+    needed = telling or set(key.columns)
+    return next((each for each in relation.indexes if _is_under(each, key, needed)), None)
+
+
+def same(one: str | None, other: str | None) -> bool:
+    """Whether two expressions say the same, but for brackets, casts and spaces that PostgreSQL writes."""
+    return (one is None) == (other is None) and _plain(one or "") == _plain(other or "")
+
+
+def _is_under(index: Index, key: Constraint, needed: set[str]) -> bool:
+    leading: set[str] = set()
+    for column in index.columns:
+        if column is None or column not in key.columns:
+            break
+        leading.add(column)
+    is_whole = index.predicate is None or any(same(index.predicate, f"{column} is not null") for column in key.columns)
+    return index.is_valid and is_whole and needed <= leading and index.method in ("btree", "hash")
+
+
+def _serves(index: Index, wanted: TargetIndex, match: TableMatch) -> bool:
+    method = _METHOD.search(wanted.ddl)
+    if not index.is_valid or index.method != (method[1].lower() if method else "btree"):
+        return False
+    if len(index.columns) < len(wanted.columns) or not _begins_alike(index, wanted, match):
+        return False
+    if wanted.is_unique:
+        return _is_as_unique(index, wanted, match)
+    return index.predicate is None or same(index.predicate, _predicate(wanted, match))
+
+
+def _is_as_unique(index: Index, wanted: TargetIndex, match: TableMatch) -> bool:
+    nulls = "nulls not distinct"
+    return (
+        index.is_unique
+        and len(index.columns) == len(wanted.columns)
+        and same(index.predicate, _predicate(wanted, match))
+        and (nulls in index.definition.lower()) == (nulls in wanted.ddl.lower())
+    )
+
+
+def _begins_alike(index: Index, wanted: TargetIndex, match: TableMatch) -> bool:
+    expected = [actual_or_wanted(match, column) for column in wanted.columns]
+    found = index.columns[: len(expected)]
+    if wanted.is_unique and len(index.columns) == len(expected) and set(found) == set(expected):
+        return True  # in whatever order
+    return all(_is_key(one, other, index) for one, other in zip(found, expected, strict=True))
+
+
+def _is_key(found: str | None, expected: str, index: Index) -> bool:
+    return found == expected if found is not None else _plain(expected) in _plain(index.definition)
+
+
+def _predicate(wanted: TargetIndex, match: TableMatch) -> str | None:
+    """In the database's names."""
+    if wanted.predicate is None:
+        return None
+    return re.sub(r"\w+", lambda word: actual_or_wanted(match, word[0]), wanted.predicate)
+
+
+def _is_unique_for_all(index: Index) -> bool:
+    return index.is_unique and index.is_valid and index.predicate is None and None not in index.columns
+
+
+def _plain(sql: str) -> str:
+    return re.sub(r'[\s()"]', "", _CAST.sub("", sql.lower()))

@@ -18,8 +18,7 @@ _TONES = {
 }
 _SEVERITY_TONES = {"blocker": "poor", "major": "fair", "minor": "calm", "info": "calm"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-_HIGH, _LOW = 99, 50
-"""Scores above the one are drawn as good, below the other as poor."""
+_STATUS_TONES = {"ready": "good", "partial": "fair", "missing": "poor", "not ready": "poor", "not checked": "dark"}
 
 
 def render_html(report: Report) -> str:
@@ -83,15 +82,14 @@ def _components(report: Report) -> Html:
     rows = [
         _row(
             element("a", each.name, href=f"#{each.key}"),
-            _badge(words.status_of(each), _tone(each.score)),
-            _score(each.score),
+            _status(words.status_of(each)),
+            _score(each.score, words.status_of(each)),
             joined(*_prose(each.notes)),
         )
         for each in report.components
     ]
-    overall = _row(
-        "Overall", _badge(words.VERDICTS[report.verdict], _tone(report.score)), _score(report.score), "the plain mean"
-    )
+    verdict = words.VERDICTS[report.verdict]
+    overall = _row("Overall", _status(verdict), _score(report.score, verdict), "the plain mean")
     return _section("Components", _table(("Component", "Status", "Score", "Notes"), [*rows, overall]))
 
 
@@ -294,21 +292,19 @@ def _badge(word: str, tone: str) -> Html:
     return element("span", word, class_=f"badge {tone}")
 
 
-def _score(score: int | None) -> Html:
+def _status(word: str) -> Html:
+    return _badge(word, _STATUS_TONES[word])
+
+
+def _score(score: int | None, status: str) -> Html:
     """The number, and a bar beside it that says nothing more."""
     if score is None:
         return joined(words.percent(None))
     bar = Html(
-        f'<svg class="bar {_tone(score)}" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        f'<svg class="bar {_STATUS_TONES[status]}" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect class="rail" width="100" height="8"/><rect class="fill" width="{score}" height="8"/></svg>'
     )
     return element("span", bar, element("span", words.percent(score), class_="percent"), class_="score")
-
-
-def _tone(score: int | None) -> str:
-    if score is None:
-        return "dark"
-    return "good" if score > _HIGH else "poor" if score < _LOW else "fair"
 
 
 def _prose(text: str) -> list[str]:

@@ -25,6 +25,18 @@ class BadRows:
     """From a sample, scaled up; exact with `--deep`."""
     samples: tuple[str, ...]
     """Keys of some such rows, or the values themselves where those are what is wrong."""
+    rows: int = 0
+    """Of the whole table, an estimate where the count is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A table whose rows the connected role does not see, or not all, for row-level security."""
+
+    relation: Name
+    sees_some: bool
+    estimated_rows: int
+    """What the server's statistics say; 0 where they say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +46,5 @@ class DataEvidence:
     bad: tuple[BadRows, ...]
     sampled: tuple[Name, ...]
     """Tables that were too large to read in full."""
+    hidden: tuple[Hidden, ...] = ()
+    """Tables that could not be counted for row-level security."""

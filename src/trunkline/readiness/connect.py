@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from trunkline.errors import TrunklineError
@@ -118,11 +119,9 @@ def trying(connection: psycopg.Connection, limits: Limits) -> Generator[None]:
 def _transaction(connection: psycopg.Connection, limits: Limits, more: dict[str, str]) -> Generator[None]:
     settings = _PLAIN | {"statement_timeout": limits.statement, "lock_timeout": limits.lock} | more
     with connection.transaction(force_rollback=True):
-        connection.execute(
-            "select pg_catalog.set_config(name, value, true)"
-            " from pg_catalog.unnest(%s::pg_catalog.text[], %s::pg_catalog.text[]) as settings (name, value)",
-            (list(settings), list(settings.values())),
-        )
+        one = sql.SQL("pg_catalog.set_config(%s, %s, true)")
+        values = [part for setting in settings.items() for part in setting]
+        connection.execute(sql.SQL("select {}").format(sql.SQL(", ").join([one] * len(settings))), values)
         yield
 
 

@@ -53,7 +53,12 @@ class Work:
     @cached_property
     def unserved(self) -> tuple[tuple[TableMatch, Need], ...]:
         """Indexes that are missing on tables that are there."""
-        return tuple((match, need) for match, _ in self.there for need in needs(match) if not is_served(need, match))
+        return tuple(
+            (match, need)
+            for match, _ in self.there
+            for need in needs(match)
+            if not is_served(need, match, self.evidence.matching)
+        )
 
     @cached_property
     def without_policies(self) -> tuple[Relation, ...]:

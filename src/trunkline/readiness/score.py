@@ -5,15 +5,17 @@ Percentages are rounded down, so that 100 says that nothing is missing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import takewhile
 
-from trunkline.postgres.catalogue.model import Index, Relation
+from trunkline.postgres.catalogue.model import Constraint, Relation
 from trunkline.readiness.check import Evidence
-from trunkline.readiness.matching import As, ColumnMatch, TableMatch
+from trunkline.readiness.find import is_needed
+from trunkline.readiness.matching import As, ColumnMatch, Matching, TableMatch
 from trunkline.readiness.report import Component, Status
+from trunkline.readiness.serving import serving, serving_key
 from trunkline.readiness.target import ComponentSpec, Target, TargetColumn, TargetForeignKey, TargetIndex
 
 CREDIT: Mapping[As, Fraction] = {
@@ -69,28 +71,14 @@ def _component(evidence: Evidence, spec: ComponentSpec) -> Component:
 # Fields
 
 
-def counts(column: TargetColumn, target: Target) -> bool:
-    """Whether a column is graded: existing code asks for it by name, or no row can be stored without it.
-
-    Where a target names no contract at all, every column is.
-    """
-    if not _has_contract(target):
-        return True
-    return column.is_contract or not (column.nullable or column.has_default or column.is_derived)
-
-
-def _has_contract(target: Target) -> bool:
-    return any(column.is_contract for table in target.tables.values() for column in table.columns.values())
-
-
 def _weight(column: TargetColumn) -> int:
     return 1 if column.nullable else 2
 
 
 def _fields(evidence: Evidence, spec: ComponentSpec) -> _Grade:
     matches = [each for table in _tables(evidence, spec) for each in table.columns.values()]
-    graded = [each for each in matches if counts(each.wanted, evidence.target)]
-    additive = [each for each in matches if not counts(each.wanted, evidence.target)]
+    graded = [each for each in matches if is_needed(evidence.target, each.wanted)]
+    additive = [each for each in matches if not is_needed(evidence.target, each.wanted)]
     lacking = [each.wanted.name for each in additive if each.how == "missing"]
     found = _by_kind(graded)
     notes = _sentence(f"{_names(names)} {how}" for how, names in found.items() if how != "present" and names)
@@ -155,23 +143,42 @@ def _is_marked(target: Target) -> bool:
 
 def _marked_items(evidence: Evidence, spec: ComponentSpec) -> Iterator[tuple[str, bool]]:
     for table in _tables(evidence, spec):
-        keys = {column for key in table.wanted.foreign_keys for column in key.columns}
-        yield (
-            str(table.wanted.name),
-            table.relation is not None and _are_there(table, keys | {*table.wanted.primary_key}),
-        )
+        yield str(table.wanted.name), table.relation is not None and _has_its_keys(evidence, table)
     for child in evidence.target.tables.values():
-        match = evidence.matching.tables.get(str(child.name))
-        if match is None or child.component in (None, "architecture"):
+        if child.component in (None, "architecture"):
             continue
+        match = evidence.matching.tables[str(child.name)]
         for key in child.foreign_keys:
-            if key.parent in spec.tables and any(not child.columns[column].is_derived for column in key.columns):
-                yield f"{child.name} that belong to {key.parent}", _are_there(match, key.columns)
+            if key.parent in spec.tables and not all(child.columns[column].is_derived for column in key.columns):
+                is_tied = all(_is_tied(evidence, match, column) for column in key.columns)
+                yield f"{child.name} that belong to {key.parent}", is_tied
 
 
-def _are_there(table: TableMatch, columns: Iterable[str]) -> bool:
-    """Under any name; what the database derives from a parent needs no column of its own."""
-    return all(table.columns[name].wanted.is_derived or table.columns[name].how != "missing" for name in columns)
+def _has_its_keys(evidence: Evidence, table: TableMatch) -> bool:
+    keys = {column for key in table.wanted.foreign_keys for column in key.columns}
+    needed = {name for name in keys if not table.wanted.columns[name].nullable} | {*table.wanted.primary_key}
+    return all(_is_tied(evidence, table, name) for name in needed)
+
+
+def _is_tied(evidence: Evidence, table: TableMatch, column: str, below: tuple[TableMatch, ...] = ()) -> bool:
+    """Whether a key column is there under any name, or a parent that the row names tells its value.
+
+    `below` are the children that ask their parent: tables may refer to each other in a circle.
+    """
+    match = table.columns.get(column)
+    if match is None or table.relation is None:
+        return False
+    if match.how != "missing" or match.wanted.is_derived:
+        return True
+    for key in table.wanted.foreign_keys:
+        others = [name for name in key.columns if name != column]
+        if column in key.columns and others and all(table.columns[name].how != "missing" for name in others):
+            parent_column = key.parent_columns[key.columns.index(column)]
+            parent = evidence.matching.tables.get(str(key.parent))
+            asked = (*below, table)
+            if parent is not None and parent not in asked and _is_tied(evidence, parent, parent_column, asked):
+                return True
+    return False
 
 
 def _foreign_key_items(evidence: Evidence, spec: ComponentSpec) -> Iterator[tuple[str, bool]]:
@@ -268,50 +275,49 @@ def _policy_notes(paper: Sequence[Fraction], tried: Sequence[_Run | None], share
 
 # Indexes
 
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """An index that queries or a foreign key need, in the target's names."""
-
-    columns: tuple[str, ...]
-    is_unique: bool = False
-    predicate: str | None = None
-    method: str = "btree"
-    is_any_order: bool = False
-    """Of a foreign key: enough are, in any order, the columns that tell one parent from another."""
+Need = TargetIndex | TargetForeignKey
+"""An index that queries need, or a foreign key that needs one under it."""
 
 
 def needs(table: TableMatch) -> tuple[Need, ...]:
     """What a table of the target needs: its indexes, and one under each foreign key that none of them is under."""
     wanted = table.wanted
-    own = [_need(index) for index in wanted.indexes]
-    leading = [need.columns for need in own if need.predicate is None or "is not null" in need.predicate.lower()]
-    leading.append(wanted.primary_key)
-    keys = [_telling(key, wanted.foreign_keys) for key in wanted.foreign_keys]
-    free = [Need(key, is_any_order=True) for key in keys if not any(_begins_with(each, key) for each in leading)]
-    return tuple(dict.fromkeys((*own, *free)))
+    leading = [*(index.columns for index in wanted.indexes), wanted.primary_key]
+    keys = (key for key in wanted.foreign_keys if not any(_is_under(columns, key) for columns in leading))
+    return (*wanted.indexes, *keys)
 
 
-def is_served(need: Need, table: TableMatch) -> bool:
+def is_served(need: Need, table: TableMatch, matching: Matching) -> bool:
     """Whether a valid index of the database does it."""
-    if table.relation is None:
+    if isinstance(need, TargetIndex):
+        return serving(table, need) is not None
+    columns = actual_columns(table, need.columns)
+    parent = matching.tables.get(str(need.parent))
+    if table.relation is None or columns is None:
         return False
-    columns = [_actual(table, column) for column in need.columns]
-    if None in columns:
+    referenced = need.parent_columns if parent is None else (actual_columns(parent, need.parent_columns) or ())
+    if len(referenced) != len(columns):
         return False
-    return any(_serves(index, need, [str(column) for column in columns]) for index in table.relation.indexes)
+    key = Constraint(need.name, "foreign key", columns, need.ddl, is_validated=True, referenced_columns=referenced)
+    return serving_key(table.relation, key, parent.relation if parent else None) is not None
+
+
+def actual_columns(match: TableMatch, wanted: Iterable[str]) -> tuple[str, ...] | None:
+    """The database's names of columns of the target; None where one of them isn't there."""
+    found = [match.actual(column) for column in wanted]
+    return None if None in found else tuple(str(name) for name in found)
 
 
 def _indexes(evidence: Evidence, spec: ComponentSpec) -> _Grade:
     """Over the tables that are there; a missing table is counted where it is missed, and its indexes come with it."""
     tables = _tables(evidence, spec)
     there = [table for table in tables if table.relation is not None]
-    items = {(table.wanted.name, need): is_served(need, table) for table in there for need in needs(table)}
-    lacking = [f"{name}({', '.join(need.columns)})" for (name, need), served in items.items() if not served]
+    items = [(table, need, is_served(need, table, evidence.matching)) for table in there for need in needs(table)]
+    lacking = [f"{table.wanted.name} ({', '.join(need.columns)})" for table, need, served in items if not served]
     absent = len(tables) - len(there)
     notes = f"missing: {_names(lacking)}" if lacking else "all there" if there else "no such table"
     return _Grade(
-        share=_share((1, Fraction(served)) for served in items.values()) if there or not tables else Fraction(0),
+        share=_share((1, Fraction(served)) for _, _, served in items) if there or not tables else Fraction(0),
         notes=_join(notes, f"{_count(absent, 'table')} not there yet" if absent else ""),
         expected=f"{_count(len(items), 'index', 'indexes')} on {_count(len(there), 'table')} that are there",
         found=f"{len(items) - len(lacking)} of {len(items)}",
@@ -319,59 +325,13 @@ def _indexes(evidence: Evidence, spec: ComponentSpec) -> _Grade:
     )
 
 
-def _need(index: TargetIndex) -> Need:
-    using = re.search(r"\busing (\w+)", index.ddl, re.IGNORECASE)
-    return Need(
-        columns=tuple(re.sub(r"\s+(asc|desc)\b.*$", "", column, flags=re.IGNORECASE) for column in index.columns),
-        is_unique=index.is_unique,
-        predicate=index.predicate,
-        method=using[1].lower() if using else "btree",
-    )
+def _is_under(columns: Sequence[str], key: TargetForeignKey) -> bool:
+    """Whether an index over these columns begins with those of the key, in any order.
 
-
-def _telling(key: TargetForeignKey, keys: Sequence[TargetForeignKey]) -> tuple[str, ...]:
-    """Columns of a key that no other key has: `organization_id`, part of all, tells nothing about the parent."""
-    shared = {column for each in keys if each is not key for column in each.columns}
-    return tuple(column for column in key.columns if column not in shared) or key.columns
-
-
-def _begins_with(columns: Sequence[str | None], key: Sequence[str]) -> bool:
-    """Whether the leading columns that belong to the key are all of it."""
-    return set(key) <= set(columns[: len(key)])
-
-
-def _actual(table: TableMatch, column: str) -> str | None:
-    """The database's name; an expression stays as it is."""
-    return table.actual(column) if column in table.columns else _plain(column)
-
-
-def _serves(index: Index, need: Need, columns: Sequence[str]) -> bool:
-    if not index.is_valid or index.method != need.method:
-        return False
-    if need.is_any_order:
-        return _begins_with(index.columns, columns) and _admits(index.predicate, f"{columns[0]} is not null")
-    if need.is_unique and not (index.is_unique and len(index.columns) == len(columns)):
-        return False
-    leading = index.columns[: len(columns)]
-    return (
-        len(leading) == len(columns)
-        and all(_is_same(there, wanted, index) for there, wanted in zip(leading, columns, strict=True))
-        and _admits(index.predicate, need.predicate)
-    )
-
-
-def _is_same(there: str | None, wanted: str, index: Index) -> bool:
-    return there == wanted if there is not None else wanted in _plain(index.definition)
-
-
-def _admits(predicate: str | None, wanted: str | None) -> bool:
-    """Whether rows that are looked for are all in the index."""
-    return predicate is None or (wanted is not None and _plain(predicate) == _plain(wanted))
-
-
-def _plain(sql: str) -> str:
-    """Without casts, brackets, spaces and case, which PostgreSQL adds."""
-    return re.sub(r'[\s()"]', "", re.sub(r"::[a-z ]+(\[\])?", "", sql.lower()))
+    Of a composite key its last column is enough: the others, as a tenant's, are in every key.
+    """
+    leading = list(takewhile(key.columns.__contains__, columns))
+    return key.columns[-1] in leading
 
 
 # Words and numbers

@@ -1,4 +1,4 @@
-"""Policies are run, not read: each role tries each command on rows that are made for it and rolled back."""
+"""What trying the policies showed, as values."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class Tried:
     observation: Observation
     is_expected: bool
     """Whether the outcome is as the target (or plain isolation of tenants) wants it."""
+    is_declared: bool = False
+    """Whether a table of the target says who may do this; if not, only isolation was judged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,8 +313,7 @@ class EmbeddedServer:
 def _make_cluster(where: Place, binaries: Binaries, account: Account | None, settings: Mapping[str, str]) -> None:
     """Make the cluster under another name, and give it its own once it is whole."""
     home = where.cluster.parent
-    for unfinished in home.glob("new-*"):
-        shutil.rmtree(unfinished, ignore_errors=True)
+    _remove_unfinished(home)
     folder = Path(tempfile.mkdtemp(prefix="new-", dir=home))
     try:
         folder.chmod(0o711)
@@ -328,6 +327,11 @@ def _make_cluster(where: Place, binaries: Binaries, account: Account | None, set
             raise explain_failure(made.stdout, where.cluster, port=0)
         (folder / "data").rename(where.cluster)
     finally:
+        _remove_unfinished(home)  # all: the initdb of a killed start writes on for a while
+
+
+def _remove_unfinished(home: Path) -> None:
+    for folder in home.glob("new-*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -87,7 +87,8 @@ select c.oid,
        c.relforcerowsecurity as forces_row_security,
        c.relispartition as is_partition,
        array(select i.inhparent from pg_catalog.pg_inherits i where i.inhrelid = c.oid order by i.inhseqno) as parents,
-       greatest(c.reltuples, pg_catalog.pg_stat_get_live_tuples(c.oid), 0)::pg_catalog.int8 as rows,
+       case when c.reltuples > 0 then c.reltuples
+            else pg_catalog.pg_stat_get_live_tuples(c.oid) end::pg_catalog.int8 as rows,
        coalesce(pg_catalog.pg_stat_get_dead_tuples(c.oid), 0) as dead_rows,
        case when c.relkind in ('r', 'm', 'S') then pg_catalog.pg_total_relation_size(c.oid) end as size_bytes,
        coalesce((select o.option_value::pg_catalog.bool from pg_catalog.pg_options_to_table(c.reloptions) o

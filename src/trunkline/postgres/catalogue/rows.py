@@ -83,7 +83,7 @@ def column_grants(columns: Iterable[Row], grants: Grants) -> Iterator[Grant]:
 
 def estimated_rows(relations: Sequence[Row]) -> dict[int, int]:
     """Rows by oid; a partitioned table that was never analysed has those of its partitions."""
-    estimates: dict[int, int] = {row["oid"]: row["rows"] for row in relations}
+    estimates: dict[int, int] = {row["oid"]: row["rows"] or 0 for row in relations}
     partitions: dict[int, list[int]] = {}
     for row in relations:
         if row["is_partition"]:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from trunkline.readiness.check import Check
 from trunkline.readiness.render import words
+from trunkline.readiness.render.checks import example
 from trunkline.readiness.report import Component, Finding, Report
 
 _STYLES = {
@@ -51,8 +52,9 @@ def draw_check(console: Console, check: Check) -> None:
     console.print(f"[bold]{check.code}  {escape(check.title)}[/]")
     console.print(f"{_severity(check.severity)} at worst, in {check.component.replace('_', ' ')}\n")
     console.print(Markdown(check.about.strip()))
-    console.print("\nFound in a database where this was run:\n")
-    console.print(escape(_indented(check.bad[0].sql)), soft_wrap=True)
+    sentence, sql = example(check)
+    console.print(f"\n{escape(sentence)}\n")
+    console.print(escape("\n".join(f"    {line}" for line in sql.splitlines())), soft_wrap=True)
     if check.covers:
         console.print(f"\nCovers: {escape(', '.join(check.covers))}")
 
@@ -212,7 +214,3 @@ def _inset(part: RenderableType) -> RenderableType:
 
 def _severity(severity: str) -> str:
     return f"[{_SEVERITY_STYLES[severity]}]{severity}[/]"
-
-
-def _indented(sql: str) -> str:
-    return "\n".join(f"    {line}" for line in sql.strip().splitlines())

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trunkline.readiness.check import Check
+from trunkline.readiness.example import CLEAN
 
-_HEAD = """\
+_HEAD = f"""\
 # Checks
 
 What `trunkline readiness` looks for. `trunkline explain CODE` prints the same in the terminal; `--only CODE` and
-`--skip CODE` choose. Each example was run: the check finds something after it.
+`--skip CODE` choose. Each check has examples that a test runs on a real database: the check finds just what it should.
 
 This page is written by `scripts/write_checks.py`; a test keeps it true.
+
+<details><summary>The schema that the examples begin with, where they say so</summary>
+
+```sql
+{CLEAN.strip()}
+```
+
+</details>
 """
 
 
@@ -26,8 +35,19 @@ def render_checks(checks: Sequence[Check]) -> str:
     return "\n".join([_HEAD, *table, "", *("\n".join(_check(each)) for each in checks)])
 
 
+def example(check: Check) -> tuple[str, str]:
+    """What triggers a check: a sentence, and the SQL. The schema that most examples begin with is left out."""
+    case = check.bad[0]
+    begins = "On the example's schema" if case.sql.startswith(CLEAN) else "In an empty database"
+    found = ", ".join(f"`{name}`" for name in case.finds)
+    statement = "; ".join(check.statements)
+    asked = f"asked about `{statement}` " if statement else ""
+    return f"{begins}, after this, {asked}it finds {found}:", case.sql.removeprefix(CLEAN).strip()
+
+
 def _check(check: Check) -> list[str]:
     covers = [f"Covers: {', '.join(check.covers)}.", ""] if check.covers else []
+    sentence, sql = example(check)
     return [
         f"## {check.code}",
         "",
@@ -35,8 +55,10 @@ def _check(check: Check) -> list[str]:
         "",
         check.about.strip(),
         "",
+        sentence,
+        "",
         "```sql",
-        check.bad[0].sql.strip(),
+        sql,
         "```",
         "",
         *covers,

@@ -27,6 +27,12 @@ _TIMES = (
     "time without time zone",
     "interval",
 )
+_FAMILIES = {
+    **dict.fromkeys((*_TEXTS, "character", "citext"), "text"),
+    **dict.fromkeys((*_INTEGERS, *_FLOATS, "numeric"), "number"),
+    **dict.fromkeys((*_TIMES, "date"), "time"),
+    **dict.fromkeys(("json", "jsonb"), "json"),
+}
 _WRITTEN = re.compile(r"(?P<head>[^(\[]+)(\((?P<arguments>[^)]*)\))?(?P<tail>[^\[]*)(?P<array>(\[\])*)")
 
 
@@ -36,6 +42,14 @@ class _Type:
     """Without its schema: where an extension was put is not the code's concern."""
     arguments: tuple[int, ...]
     is_array: bool
+
+
+def family(written: str) -> str | None:
+    """What kind of values a type has: `text`, `number`, `time`, `json`; None for all others, and for arrays."""
+    kind = _parse(written)
+    if kind.is_array:
+        return None
+    return _FAMILIES.get(kind.name)
 
 
 def fit(wanted: str, column: Column) -> Fit:

@@ -38,3 +38,5 @@ class Activity:
     connections: int
     longest_lock_wait_s: float | None
     """Of anybody, at the moment of looking."""
+    statistics_age_days: float | None = None
+    """Since the database's statistics were reset; None where the server doesn't know."""

@@ -55,7 +55,7 @@ def migrates(finding: Finding, evidence: Evidence) -> bool:
         return finding.code == _MAPPED_VALUES
     names = {str(name) for name in evidence.target.tables}
     names |= {str(relation.name) for _, relation in Work(evidence).there}
-    return any(finding.object == name or finding.object.startswith((f"{name}.", f"{name}(")) for name in names)
+    return any(finding.object == name or finding.object.startswith((f"{name}.", f"{name} (")) for name in names)
 
 
 def _index(finding: Finding) -> int:

@@ -153,10 +153,7 @@ def _rename_steps(work: Work) -> Iterable[str]:
     if columns := work.columns("missing", "reshaped", "retyped"):
         yield f"add {_count(len(columns), 'column')}"
     if work.filled:
-        yield (
-            f"fill about {sum(each.rows for each in work.filled):,} rows in batches: organizations, settings out of "
-            "JSON, values of another type"
-        )
+        yield f"fill {_rows(work.filled)} in batches: organizations, settings out of JSON, values of another type"
     yield from _last_steps(work, len(work.unserved))
 
 
@@ -172,7 +169,7 @@ def _create(work: Work, obstacle: str | None) -> Option:
         steps=(
             f"create {_count(len(work.missing) + len(tables), 'table')} of the target, beside those that are there",
             f"put triggers on {_count(len(tables), 'old table')} and as many new ones, which keep both in step",
-            f"copy about {rows:,} rows in batches",
+            f"copy {_rows(tables)} in batches",
             "verify that both sides hold the same, and switch",
             *_last_steps(work, len(indexes)),
         ),
@@ -238,6 +235,11 @@ def _listed(names: Iterable[str]) -> str:
     """The first five, and how many more."""
     every = list(names)
     return ", ".join(every[:5]) + (f" and {len(every) - 5} more" if len(every) > 5 else "")
+
+
+def _rows(relations: Iterable[Relation]) -> str:
+    """The planner's estimate; a table that was never analysed counts as empty."""
+    return f"about {sum(each.rows for each in relations):,} rows"
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:

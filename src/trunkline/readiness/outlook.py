@@ -164,7 +164,7 @@ def _headline(situation: _Situation) -> str:
         return f"Nothing bad was found, but it could not be checked in full: {what}{others}."
     kind = f" ({situation.evidence.matching.source})" if situation.evidence.matching.source else ""
     if situation.status == PARTIALLY:
-        return f"{target} can't run on this database{kind} yet; a migration brings it there. {blockers} until then."
+        return f"{target} can't run on this database{kind} yet; a migration brings it there ({blockers} until then)."
     here = sum(each.severity == "blocker" for each in situation.by_hand)
     return f"{target} can't run on this database{kind}: {blockers}, {here} of which no migration mends."
 

@@ -5,6 +5,7 @@ Percentages are rounded down, so that 100 says that nothing is missing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,7 +15,7 @@ from trunkline.postgres.catalogue.model import Constraint, Relation
 from trunkline.readiness.check import Evidence
 from trunkline.readiness.find import is_needed
 from trunkline.readiness.matching import As, ColumnMatch, Matching, TableMatch
-from trunkline.readiness.report import Component, Status
+from trunkline.readiness.report import Component, Finding, Status
 from trunkline.readiness.serving import serving, serving_key
 from trunkline.readiness.target import ComponentSpec, Target, TargetColumn, TargetForeignKey, TargetIndex
 
@@ -41,9 +42,10 @@ class _Grade:
     """False where something is missing that the share doesn't count: then it is never 100."""
 
 
-def grade(evidence: Evidence) -> tuple[Component, ...]:
-    """Each component of the target, in the target's order."""
-    return tuple(_component(evidence, spec) for spec in evidence.target.components)
+def grade(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Component, ...]:
+    """Each component of the target, in the target's order. One with a blocker in it isn't ready, whatever its score."""
+    blocked = Counter(each.component for each in findings if each.severity == "blocker")
+    return tuple(_component(evidence, spec, blocked[spec.key]) for spec in evidence.target.components)
 
 
 def mean(components: Sequence[Component]) -> int | None:
@@ -52,11 +54,11 @@ def mean(components: Sequence[Component]) -> int | None:
     return sum(scores) // len(scores) if scores and len(scores) == len(components) else None
 
 
-def _component(evidence: Evidence, spec: ComponentSpec) -> Component:
+def _component(evidence: Evidence, spec: ComponentSpec, blockers: int) -> Component:
     graded = _RULES[spec.kind](evidence, spec)
     percent = int(graded.share * 100)
     score = percent if graded.is_whole else min(percent, 99)
-    status: Status = "ready" if score == 100 else "missing" if score == 0 else "partial"
+    status: Status = "missing" if score == 0 else "ready" if score == 100 and not blockers else "partial"
     return Component(
         key=spec.key,
         name=spec.name,

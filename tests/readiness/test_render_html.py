@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, Page, async_playwright
 from tests.browser.conftest import CHROMIUM, chromium_arguments
-from tests.factories.reports import HOSTILE, legacy_report, ready_report, unknown_report
+from tests.factories.reports import HOSTILE, finding, legacy_report, ready_report, unknown_report
 
 from trunkline.readiness.render.html import render_html
 from trunkline.readiness.report import Report
@@ -106,6 +106,16 @@ def test_the_page_has_all_that_the_founding_analysis_had() -> None:
         "infinite recursion detected",
     ):
         assert part in text, part
+
+
+def test_many_findings_of_one_kind_are_folded() -> None:
+    def folds(count: int) -> int:
+        many = tuple(finding("SCH003", "major", "agent_fields", f"agents.c{at}") for at in range(count))
+        report = ready_report().model_copy(update={"findings": many})
+        assert all(each.object in outline(report).text for each in many)
+        return render_html(report).count("<details>")
+
+    assert (folds(4), folds(5)) == (0, 1)
 
 
 def test_a_score_that_could_not_be_had_is_said() -> None:

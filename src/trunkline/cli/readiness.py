@@ -7,6 +7,7 @@ import difflib
 import io
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable, Generator
 from enum import StrEnum
@@ -297,9 +298,18 @@ def _show(report: Report, style: ReportFormat, output: Path | None, *, show_all:
     elif style is ReportFormat.TEXT:
         from trunkline.cli.readiness_text import draw
 
+        _encode(errors="replace")
         draw(out, report, show_all=show_all)
     else:
+        _encode(encoding="utf-8")
         print(_text(report, style, show_all=show_all), end="")  # noqa: T201  as it is, for files and pipes
+
+
+def _encode(*, encoding: str | None = None, errors: str | None = None) -> None:
+    """How stdout writes letters that the terminal may not have: programs get UTF-8, people a question mark."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)  # stdout may have been put in another's place
+    if reconfigure is not None:
+        reconfigure(encoding=encoding, errors=errors)
 
 
 def _text(report: Report, style: ReportFormat, *, show_all: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from rich.console import Console, Group, RenderableType
 from rich.markdown import Markdown
@@ -24,6 +25,8 @@ _STYLES = {
 }
 _SEVERITY_STYLES = {"blocker": "bold red", "major": "yellow", "minor": "cyan", "info": "dim"}
 _STATUS_STYLES = {"ready": "green", "partial": "yellow", "missing": "red", None: "magenta"}
+_FEW = 3
+"""Blockers of one kind that are shown in full."""
 _BAR = 12
 """Width of a component's bar, in characters."""
 
@@ -114,16 +117,31 @@ def _short_percent(score: int | None) -> str:
 
 
 def _findings(report: Report, *, show_all: bool) -> RenderableType | None:
-    """Blockers with their evidence and remedy; of the others how many there are."""
-    shown = report.findings if show_all else report.at_least("blocker")
+    """Blockers with their evidence and remedy, the first ones of each kind; of the others how many there are."""
     if not report.findings:
         return Text("Nothing found." if report.verdict == "ready" else "Nothing found in what was checked.")
-    others = [each for each in report.findings if each not in shown]
-    rest = Text(f"{'Also ' if shown else ''}{words.counted(others)}: --all shows them.") if others else None
-    title = Text("Findings" if show_all else "Blockers", style="bold")
-    if not shown:
+    if show_all:
+        return Group(Text("Findings", style="bold"), *map(_finding, report.findings))
+    blockers = report.at_least("blocker")
+    others = report.findings[len(blockers) :]
+    rest = Text(f"{'Also ' if blockers else ''}{words.counted(others)}: --all shows them.") if others else Text()
+    if not blockers:
         return rest
-    return Group(title, *map(_finding, shown), *([Text(), rest] if rest else []))
+    kinds: dict[str, list[Finding]] = {}
+    for each in blockers:
+        kinds.setdefault(each.code, []).append(each)
+    return Group(Text("Blockers", style="bold"), *chain.from_iterable(map(_kind, kinds.values())), Text(), rest)
+
+
+def _kind(findings: Sequence[Finding]) -> Iterable[RenderableType]:
+    """Findings of one code: the first ones in full, the others by name."""
+    yield from map(_finding, findings[:_FEW])
+    others = findings[_FEW:]
+    if others:
+        names = ", ".join(each.object for each in others)
+        yield Text()
+        yield Text.assemble((findings[0].code, _SEVERITY_STYLES[findings[0].severity]), f"  and {len(others)} more:")
+        yield _inset(Text(names, style="bold"))
 
 
 def _finding(finding: Finding) -> RenderableType:

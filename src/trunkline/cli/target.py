@@ -69,7 +69,7 @@ def _metadata(models: str) -> MetaData:
 
 def _imported(name: str) -> Any:
     """A module of the user's, found from the current folder too; what it prints goes to stderr."""
-    if not all(part.isidentifier() for part in name.split(".")):
+    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
         raise SetupError(f"{name!r} is no module's name. Give it as Python imports it: package.module:Base.")
     here = str(Path.cwd())
     if here not in sys.path:

@@ -18,6 +18,8 @@ _TONES = {
 }
 _SEVERITY_TONES = {"blocker": "poor", "major": "fair", "minor": "calm", "info": "calm"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_FEW = 4
+"""Findings of one kind that are shown one by one."""
 _STATUS_TONES = {"ready": "good", "partial": "fair", "missing": "poor", "not ready": "poor", "not checked": "dark"}
 
 
@@ -113,7 +115,7 @@ def _component(component: Component, findings: Sequence[Finding]) -> Html:
             _fact("The database has", component.found),
             class_="compared",
         ),
-        *map(_finding, findings),
+        *_findings(findings),
         id=component.key,
         class_="part",
     )
@@ -125,12 +127,31 @@ def _beside(report: Report) -> Html:
             "section",
             element("h3", name, " ", element("small", words.counted(findings))),
             element("p", f"{subject}.", class_="aside"),
-            *map(_finding, findings),
+            *_findings(findings),
             class_="part",
         )
         for name, subject, findings in words.beside(report)
     ]
     return _section("Beside the score", *parts)
+
+
+def _findings(findings: Sequence[Finding]) -> list[Html]:
+    """Each by itself; many of one kind are folded under one line."""
+    kinds: dict[tuple[str, str], list[Finding]] = {}
+    for each in findings:
+        kinds.setdefault((each.severity, each.code), []).append(each)
+    return [part for kind in kinds.values() for part in (map(_finding, kind) if len(kind) <= _FEW else [_folded(kind)])]
+
+
+def _folded(findings: Sequence[Finding]) -> Html:
+    first = findings[0]
+    names = ", ".join(each.object for each in findings[:_FEW])
+    summary = element(
+        "summary",
+        _badge(first.severity, _SEVERITY_TONES[first.severity]),
+        f" {words.number(len(findings))} times {first.code}: {names} …",
+    )
+    return element("details", summary, *map(_finding, findings))
 
 
 def _finding(finding: Finding) -> Html:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from trunkline.postgres.catalogue.model import Name, Relation, quote
@@ -69,6 +70,20 @@ def columns(evidence: Evidence) -> Iterator[tuple[TableMatch, Relation, ColumnMa
 def actual_or_wanted(match: TableMatch, column: str) -> str:
     """The database's name of a column where it has one, else the target's; an expression stays as it is."""
     return match.actual(column) or column
+
+
+def in_actual_names(match: TableMatch, sql: str) -> str:
+    """An expression with the database's names of columns; what stands within quotes is kept."""
+    parts = re.split(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")", sql)
+    return "".join(part if part[:1] in ("'", '"') else _renamed(match, part) for part in parts)
+
+
+def _renamed(match: TableMatch, sql: str) -> str:
+    def actual(word: re.Match[str]) -> str:
+        name = match.actual(word[0])
+        return word[0] if name is None or name == word[0] else quote(name)
+
+    return re.sub(r"\w+", actual, sql)
 
 
 def insert_triggers(relation: Relation) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from trunkline.postgres.catalogue.model import Catalogue, Column, Name, Relation
+from trunkline.postgres.catalogue.model import PLATFORM_SCHEMAS, Catalogue, Column, Name, Relation
 from trunkline.readiness.target import Target, TargetColumn, TargetTable
 from trunkline.readiness.types_fit import fit
 
@@ -52,7 +52,7 @@ class Matching:
     tables: Mapping[str, TableMatch]
     """By `str(name)` of the target's table."""
     unclaimed: tuple[Relation, ...]
-    """Tables that no table of the target claims."""
+    """Tables of the database's owner that no table of the target claims."""
     source: str | None
     """What kind of legacy it looks like, in a few words."""
     is_related: bool
@@ -73,9 +73,10 @@ def match(catalogue: Catalogue, target: Target) -> Matching:
     found = _relations(tables, target)
     matches = {str(name): _table(wanted, found.get(name)) for name, wanted in target.tables.items()}
     claimed = {relation.name for relation in found.values()}
+    own = catalogue.own_relations()
     return Matching(
         tables=matches,
-        unclaimed=tuple(relation for name, relation in tables.items() if name not in claimed),
+        unclaimed=tuple(each for each in own if each.name in tables and each.name not in claimed),
         source=_source(target, matches.values()),
         is_related=any(_is_related(each) for each in matches.values()),
     )
@@ -97,8 +98,9 @@ def _relations(tables: Mapping[Name, Relation], target: Target) -> dict[Name, Re
 
 
 def _may_hold(relation: Relation, wanted: TargetTable) -> bool:
-    """In another schema a table of that name may be anybody's, as `auth.sessions` is Supabase's."""
-    if relation.name.schema.startswith("trunkline"):  # the migration's own archive
+    """In another schema a table of that name may be anybody's, as `auth.sessions` is the platform's own."""
+    schema = relation.name.schema
+    if schema in PLATFORM_SCHEMAS or schema.startswith("trunkline"):  # the latter is the migration's archive
         return False
     shared = sum(name in relation.columns for name in wanted.columns)
     return shared * 2 >= len(wanted.columns)

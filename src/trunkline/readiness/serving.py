@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
-from trunkline.postgres.catalogue.model import Constraint, Index, Relation
-from trunkline.readiness.find import actual_or_wanted
+from trunkline.postgres.catalogue.model import Constraint, Index, Relation, quote
+from trunkline.readiness.find import actual_or_wanted, in_actual_names
 from trunkline.readiness.matching import TableMatch
 from trunkline.readiness.target import TargetIndex
 
 _METHOD = re.compile(r"\busing\s+(\w+)", re.IGNORECASE)
-_CAST = re.compile(r"::[a-z ]+(\(\d+(,\d+)?\))?(\[\])?")
+_CAST = re.compile(
+    r"::(character varying|double precision|timestamp with(out)? time zone|[\w.]+)(\(\d+(,\d+)?\))?(\[\])?"
+)
 
 
 def serving(match: TableMatch, wanted: TargetIndex) -> Index | None:
@@ -42,6 +44,26 @@ def serving_key(relation: Relation, key: Constraint, parent: Relation | None) ->
     telling = {child for child, column in pairs if parent is not None and column in parent.primary_key}
     needed = telling or set(key.columns)
     return next((each for each in relation.indexes if _is_under(each, key, needed)), None)
+
+
+def create(match: TableMatch, relation: Relation, wanted: TargetIndex) -> str:
+    """SQL that makes a wanted index on the table that is there, under its names, while others write."""
+    missing = [column for column in wanted.columns if column in match.columns and match.actual(column) is None]
+    note = f"-- first add what it is made of: {', '.join(missing)}\n" if missing else ""
+    is_free = match.how == "present" and all(index.name != wanted.name for index in relation.indexes)
+    name = f" {quote(wanted.name)}" if is_free else ""
+    unique = "unique " if wanted.is_unique else ""
+    return f"{note}create {unique}index concurrently{name} on {relation.name.sql} {_body(match, wanted)};"
+
+
+def _body(match: TableMatch, wanted: TargetIndex) -> str:
+    """What comes after the table's name."""
+    if wanted.is_constraint:
+        body = wanted.ddl[wanted.ddl.rindex("UNIQUE") :].removeprefix("UNIQUE ")
+        nulls, _, columns = body.rpartition("(")
+        return in_actual_names(match, f"({columns} {nulls}".strip())
+    body = re.sub(r'^.*? ON (?:(?:"(?:[^"]|"")*"|\w+)\.)?(?:"(?:[^"]|"")*"|\w+) ', "", wanted.ddl, count=1)
+    return in_actual_names(match, body)
 
 
 def same(one: str | None, other: str | None) -> bool:
@@ -93,10 +115,7 @@ def _is_key(found: str | None, expected: str, index: Index) -> bool:
 
 
 def _predicate(wanted: TargetIndex, match: TableMatch) -> str | None:
-    """In the database's names."""
-    if wanted.predicate is None:
-        return None
-    return re.sub(r"\w+", lambda word: actual_or_wanted(match, word[0]), wanted.predicate)
+    return None if wanted.predicate is None else in_actual_names(match, wanted.predicate)
 
 
 def _is_unique_for_all(index: Index) -> bool:
@@ -104,4 +123,7 @@ def _is_unique_for_all(index: Index) -> bool:
 
 
 def _plain(sql: str) -> str:
-    return re.sub(r'[\s()"]', "", _CAST.sub("", sql.lower()))
+    """`((status)::text = ANY ((ARRAY['a'::text, 'b'::text])))` as `status in ('a', 'b')` is written."""
+    written = re.sub(r"[\s()]", "", _CAST.sub("", sql.lower().replace('"', "")))
+    listed = re.sub(r"=anyarray\[([^\]]*)\]", r"in\1", written.replace("!=", "<>"))
+    return re.sub(r"in('[^']*')(?!,)", r"=\1", listed)

@@ -7,45 +7,46 @@ from collections.abc import Iterator
 from trunkline.postgres.catalogue.model import Relation
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import actual_or_wanted, key_name, names, tables
+from trunkline.readiness.find import actual_or_wanted, key_name, tables
 from trunkline.readiness.matching import TableMatch
 from trunkline.readiness.report import Finding
-from trunkline.readiness.serving import serving
+from trunkline.readiness.serving import create, serving
 from trunkline.readiness.target import TargetIndex
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
-    """Indexes that aren't unique; SCH008 speaks of those that are."""
+    """Indexes that aren't unique and aren't just those of a foreign key: SCH008 and IDX002 speak of these."""
     for match, relation in tables(evidence):
         for wanted in match.wanted.indexes:
-            if not wanted.is_unique and serving(match, wanted) is None:
+            is_other = wanted.is_unique or _is_of_foreign_key(match, relation, wanted)
+            if not is_other and serving(match, wanted) is None:
                 yield _finding(match, relation, wanted)
+
+
+def _is_of_foreign_key(match: TableMatch, relation: Relation, wanted: TargetIndex) -> bool:
+    columns = tuple(actual_or_wanted(match, column) for column in wanted.columns)
+    return any(each.kind == "foreign key" and each.columns == columns for each in relation.constraints)
 
 
 def _finding(match: TableMatch, relation: Relation, wanted: TargetIndex) -> Finding:
     columns = tuple(actual_or_wanted(match, column) for column in wanted.columns)
     only = f" where {wanted.predicate}" if wanted.predicate else ""
+    missing = [column for column in wanted.columns if _is_missing(match, column)]
+    reads = f"look for rows by {', '.join(columns)} read the whole table ({_rows(relation)})"
     return Finding(
         code=CHECK.code,
         severity="major" if wanted.is_contract else "minor",
         component="indexes",
         object=key_name(relation.name, columns),
-        evidence=f"No valid index of {relation.name} begins with ({', '.join(columns)}){only}.",
-        impact=f"Queries that look for rows by {', '.join(columns)} read the whole table ({_rows(relation)}).",
-        remedy=_remedy(match, relation, wanted, columns),
+        evidence=f"No valid index of {relation.name} begins with ({', '.join(columns)}){only}"
+        + (f"; still missing: {', '.join(missing)}." if missing else "."),
+        impact=f"Queries that {reads}." if not missing else f"Once the columns are there, queries that {reads}.",
+        remedy=create(match, relation, wanted),
     )
 
 
 def _rows(relation: Relation) -> str:
     return f"about {relation.rows:,} rows" if relation.rows > 0 else "its size is not known"
-
-
-def _remedy(match: TableMatch, relation: Relation, wanted: TargetIndex, columns: tuple[str, ...]) -> str:
-    missing = [wanted_name for wanted_name in wanted.columns if _is_missing(match, wanted_name)]
-    note = f"-- after its columns are there: {', '.join(missing)}\n" if missing else ""
-    if match.how == "present":
-        return f"{note}{wanted.ddl.replace('CREATE INDEX ', 'create index concurrently ', 1)};"
-    return f"{note}create index concurrently on {relation.name.sql} ({names(columns)});"
 
 
 def _is_missing(match: TableMatch, column: str) -> bool:

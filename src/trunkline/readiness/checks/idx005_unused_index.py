@@ -30,7 +30,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         known = "isn't known" if age is None else f"is {age:.1f} days"
         evidence.not_checked.append(
             NotChecked(
-                what=f"whether {len(idle)} indexes that show no use are never used",
+                what=f"whether indexes that show no use are never used ({len(idle)} of them)",
                 why=f"the age of the server's statistics {known}; {DAYS} days are needed",
                 how=f"run it again {DAYS} days after the statistics were reset",
                 codes=(CHECK.code,),

@@ -28,7 +28,7 @@ def _of_target(evidence: Evidence, table: TableMatch, relation: Relation, match:
         return
     if column.nullable:
         yield _too_open(evidence, table, relation, match, column)
-    elif not _fills_itself(column) and column.name not in relation.primary_key:
+    elif not (_fills_itself(column) or wanted.has_default or wanted.is_sent or column.name in relation.primary_key):
         yield from _refusing(evidence, table, relation, column, "The code may leave it empty.")
 
 
@@ -88,8 +88,9 @@ CHECK = Check(
 Two faults of one kind.
 
 The database **refuses** NULL where the code leaves a column empty: a column that the code doesn't know at all, or that
-is optional in the models, is NOT NULL without a default. Every insert of the code fails, hence a blocker. Where a
-trigger may fill the column this isn't decided, and stands among what was not checked.
+is optional in the models, is NOT NULL without a default (SCH012 speaks of defaults that are missing). Every insert of
+the code fails, hence a blocker. Where a trigger may fill the column this isn't decided, and stands among what was not
+checked.
 
 The database **admits** NULL where the models say NOT NULL: nothing fails until another writer leaves it empty. Major
 for columns that existing code asks for, else minor. The remedy checks rows while others work; the last step is short,

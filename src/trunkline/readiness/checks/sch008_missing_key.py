@@ -10,7 +10,7 @@ from trunkline.readiness.example import CLEAN
 from trunkline.readiness.find import actual_or_wanted, component_of, key_name, names, tables
 from trunkline.readiness.matching import TableMatch
 from trunkline.readiness.report import Finding
-from trunkline.readiness.serving import implied_by, serving
+from trunkline.readiness.serving import create, implied_by, serving
 from trunkline.readiness.target import TargetIndex
 
 
@@ -57,16 +57,8 @@ def _unique(match: TableMatch, relation: Relation, wanted: TargetIndex) -> Findi
         impact="Duplicates get in, and INSERT … ON CONFLICT on these columns fails."
         if stronger is None
         else "Foreign keys and INSERT … ON CONFLICT can't refer to these columns.",
-        remedy=_remedy(match, relation, wanted, columns),
+        remedy=create(match, relation, wanted),
     )
-
-
-def _remedy(match: TableMatch, relation: Relation, wanted: TargetIndex, columns: tuple[str, ...]) -> str:
-    missing = [column for column in columns if column not in relation.columns]
-    note = f"-- after its columns are there: {', '.join(missing)}\n" if missing else ""
-    if match.how == "present" and not wanted.is_constraint:
-        return f"{note}{wanted.ddl};"
-    return f"{note}create unique index concurrently on {relation.name.sql} ({names(columns)});"
 
 
 CHECK = Check(

@@ -65,7 +65,7 @@ def _judge(evidence: Evidence, match: TableMatch, relation: Relation, wanted: _W
     elif not _acts_alike(exact.on_delete, wanted.key.on_delete):
         seen = f"{exact.name} is ON DELETE {exact.on_delete}; the code relies on {wanted.key.on_delete or 'no action'}"
         impact = f"Deleting a row of {wanted.parent.name} does something else than the code expects."
-        remedy = f"{_add(relation, wanted)}\nalter table {relation.name.sql} drop constraint {quote(exact.name)};"
+        remedy = _add(relation, wanted, instead_of=exact)
     else:
         return
     yield Finding(
@@ -104,12 +104,13 @@ def _missing(relation: Relation, wanted: _Wanted, weaker: Constraint | None) -> 
     )
 
 
-def _add(relation: Relation, wanted: _Wanted) -> str:
+def _add(relation: Relation, wanted: _Wanted, *, instead_of: Constraint | None = None) -> str:
     name = quote(wanted.key.name)
     alter = f"alter table {relation.name.sql}"
+    drop = f" drop constraint {quote(instead_of.name)}," if instead_of else ""
     action = f" on delete {_action(wanted)}" if wanted.key.on_delete else ""
     return (
-        f"{alter} add constraint {name} foreign key ({names(wanted.pairs)})"
+        f"{alter}{drop} add constraint {name} foreign key ({names(wanted.pairs)})"
         f" references {wanted.parent.name.sql} ({names(wanted.pairs.values())}){action} not valid;\n"
         f"{alter} validate constraint {name};"
     )

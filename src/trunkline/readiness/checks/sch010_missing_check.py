@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from trunkline.postgres.catalogue.model import Constraint, Relation
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import component_of, key_name, names, tables
+from trunkline.readiness.find import component_of, in_actual_names, key_name, names, tables
 from trunkline.readiness.matching import TableMatch
 from trunkline.readiness.report import Finding, Severity
 from trunkline.readiness.target import TargetCheck
@@ -47,7 +47,7 @@ def _judge(
         severity = "minor"
         seen = f"No CHECK, enum or domain bounds {', '.join(columns)}; the code relies on: {wanted.sql}"
         impact = "Values that the code doesn't know can be stored by others, and fail where they are read."
-        remedy = _add(relation, _in_actual_names(match, wanted), wanted.name)
+        remedy = _add(relation, in_actual_names(match, wanted.sql), wanted.name)
     else:
         return
     yield Finding(
@@ -87,20 +87,6 @@ def _is_list(check: Constraint, columns: tuple[str, ...]) -> bool:
 
 def _values(sql: str) -> tuple[str, ...]:
     return tuple(value.replace("''", "'") for value in _LITERAL.findall(sql))
-
-
-def _in_actual_names(match: TableMatch, wanted: TargetCheck) -> str:
-    """Text within quotes stays as it is."""
-    parts = re.split(r"('(?:[^']|'')*')", wanted.sql)
-    return "".join(part if part.startswith("'") else _renamed(match, part) for part in parts)
-
-
-def _renamed(match: TableMatch, sql: str) -> str:
-    def actual(word: re.Match[str]) -> str:
-        name = match.actual(word[0]) if word[0] in match.columns else None
-        return word[0] if name is None else names([name])
-
-    return re.sub(r"\w+", actual, sql)
 
 
 def _add(relation: Relation, sql: str, name: str) -> str:

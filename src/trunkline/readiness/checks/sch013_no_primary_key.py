@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trunkline.postgres.catalogue.model import Relation
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
 from trunkline.readiness.find import own_tables
@@ -23,8 +24,17 @@ def find(evidence: Evidence) -> Iterator[Finding]:
             object=str(relation.name),
             evidence=f"{relation.name} has no primary key.",
             impact="One row can't be told from another: logical replication refuses its updates and deletes.",
-            remedy=f"alter table {relation.name.sql} add primary key (…);  -- or add an identity column for it",
+            remedy=_remedy(relation),
         )
+
+
+def _remedy(relation: Relation) -> str:
+    name = next(name for name in ("id", "row_id", "primary_key") if name not in relation.columns)
+    alter = f"alter table {relation.name.sql}"
+    return (
+        f"{alter} add column {name} bigint generated always as identity primary key;\n"
+        f"-- or, where columns tell its rows apart: {alter} add primary key (those columns);"
+    )
 
 
 CHECK = Check(

@@ -122,6 +122,8 @@ def types_of(table: Table) -> tuple[str, ...]:
 
 def name_of(item: Constraint | Index, fallback: str) -> str:
     """The name that PostgreSQL will see: by the metadata's convention, cut to length, else the fallback."""
+    if item.name is None:
+        return fallback[:63]
     preparer = DIALECT.identifier_preparer
     written = preparer.format_index(item) if isinstance(item, Index) else preparer.format_constraint(item)
     if not written:

@@ -185,6 +185,7 @@ class CannotCompare(TrunklineError):
     title = "These models can't be compared with a database"
 
 
+_MEND = "Mend the model, or leave the table out with info={'external': True}."
 _FIELDS = {
     "session_fields": "Session fields",
     "message_fields": "Message fields",
@@ -206,7 +207,7 @@ def target_of(metadata: MetaData, *, name: str) -> Target:
     try:
         tables = dict(_tables(metadata))
     except SQLAlchemyError as error:
-        raise CannotCompare(f"{error} Mend the model, or mark the table with info={{'external': True}}.") from error
+        raise CannotCompare(f"{error}. {_MEND}") from error
     return Target(
         name=name,
         tables=tables,
@@ -221,7 +222,10 @@ def _tables(metadata: MetaData) -> Iterator[tuple[Name, TargetTable]]:
     """Parents first."""
     own, waiting = declared.in_order([table for table in metadata.tables.values() if _is_compared(table)])
     for table in own:
-        described = _table(table, waiting)
+        try:
+            described = _table(table, waiting)
+        except SQLAlchemyError as error:
+            raise CannotCompare(f"{_name(table)}: {error}. {_MEND}") from error
         yield described.name, described
 
 

@@ -46,7 +46,7 @@ class Cast:
         declared = list(target.principals)
         if not any(each.role == AUTHENTICATED for each in declared):
             declared.insert(0, _MEMBER)
-        self._principals = [each for each in declared if self._can_act(each.role)]
+        self._principals = [each for each in declared if self._can_act(each.role) and self._is_at_home(each.role)]
 
     def given(self) -> dict[Name, dict[str, str]]:
         """What rows must hold for the principals' rights to apply, by table and column of the database."""
@@ -84,6 +84,14 @@ class Cast:
     def _can_act(self, role: str) -> bool:
         known = self._catalogue.roles.get(role)
         return known is not None and not known.is_superuser and not known.bypasses_rls
+
+    def _is_at_home(self, role: str) -> bool:
+        """Whether this database knows the role at all; roles belong to a whole server, and rights to one database."""
+        return role in (ANON, AUTHENTICATED) or any(
+            any(each.grantee == role for each in relation.grants)
+            or any(role in each.roles for each in relation.policies)
+            for relation in self._catalogue.own_relations()
+        )
 
     def _place(self, path: str) -> tuple[Name, str] | None:
         table, _, column = path.rpartition(".")

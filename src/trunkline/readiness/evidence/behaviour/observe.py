@@ -12,7 +12,7 @@ from trunkline.readiness.evidence.asking import words
 from trunkline.readiness.evidence.behaviour.actors import Actor, Cast
 from trunkline.readiness.evidence.behaviour.attempt import CannotTell, attempt, become, leave
 from trunkline.readiness.evidence.behaviour.sampling import read_existing
-from trunkline.readiness.evidence.behaviour.statements import Trial, trials
+from trunkline.readiness.evidence.behaviour.statements import Trial, select_of, trials
 from trunkline.readiness.evidence.behaviour.values import Behaviour, Tried
 from trunkline.readiness.evidence.links import Links
 from trunkline.readiness.evidence.synthesis import CannotMake, Tenant, World
@@ -145,6 +145,9 @@ class _Stage:
                 found += self._try_table(world, relation, actors)
             else:
                 found += self._read_instead(relation, one.failures.get(relation.name), actors)
+        for view in self._catalogue.own_relations():
+            if view.kind == "view" and self._is_reached(view) and time.monotonic() < self._deadline:
+                found += self._try_view(view, actors)
         return found
 
     def _make(self, world: World, tables: list[Relation], tenants: tuple[Tenant, ...], stranger: Tenant) -> None:
@@ -193,6 +196,38 @@ class _Stage:
                         "Run it again when the table is less busy.",
                     )
             leave(self._connection)
+
+    def _try_view(self, view: Relation, actors: list[Actor]) -> Iterator[Tried]:
+        """Look for foreign rows through a view that shows the key of the table that they are in."""
+        for name in view.reads:
+            table = self._catalogue.relations.get(name)
+            if table is None or not self._links.is_tenant(table):
+                continue
+            is_declared = self._access(table) is not None
+            for actor in actors:
+                row = actor.other.rows.get(name)
+                if row is None or not all(self._shows(view, table, column) for column in row.key):
+                    continue
+                become(self._connection, actor)
+                try:
+                    result = attempt(self._connection, actor, view, "select", select_of(view, row))
+                except CannotTell as reason:
+                    self._miss(f"reading view {view.name}, as {actor.role}", str(reason), "Try it by hand.")
+                else:
+                    seen = Observation(
+                        role=actor.role,
+                        principal=actor.name_abroad,
+                        table=str(view.name),
+                        command="select",
+                        rows="foreign",
+                        outcome=result.outcome,
+                        detail=result.detail,
+                    )
+                    yield Tried(view.name, seen, result.outcome == "denied", is_declared)
+                leave(self._connection)
+
+    def _shows(self, view: Relation, table: Relation, column: str) -> bool:
+        return column in view.columns and view.columns[column].base_type == table.columns[column].base_type
 
     def _judge(self, relation: Relation, actor: Actor, trial: Trial) -> Tried:
         results = [

@@ -53,6 +53,11 @@ def trials(world: World, catalogue: Catalogue, relation: Relation, actor: Actor,
             yield Trial(command, "foreign", (script.change(foreign, command), *moves))
 
 
+def select_of(relation: Relation, row: Row) -> sql.Composed:
+    """Looks for a row, in its table or through a view."""
+    return sql.SQL("select 1 from {} where {}").format(table(relation.name), where(row.key))
+
+
 class _Script:
     def __init__(self, world: World, catalogue: Catalogue, relation: Relation, actor: Actor) -> None:
         self._world = world
@@ -63,7 +68,7 @@ class _Script:
         self._references = world.links.tenant_references(relation)
 
     def select(self, row: Row) -> tuple[sql.Composable, str]:
-        return sql.SQL("select 1 from {} where {}").format(self._name, where(row.key)), "the row was read"
+        return select_of(self._relation, row), "the row was read"
 
     def insert(self, values: Mapping[str, str], what: str) -> tuple[sql.Composable, str]:
         allowed = self._columns("insert")

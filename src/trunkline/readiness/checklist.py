@@ -55,7 +55,7 @@ def migrates(finding: Finding, evidence: Evidence) -> bool:
         return finding.code == _MAPPED_VALUES
     names = {str(name) for name in evidence.target.tables}
     names |= {str(relation.name) for _, relation in Work(evidence).there}
-    return any(finding.object == name or finding.object.startswith((f"{name}.", f"{name} (")) for name in names)
+    return any(finding.object == name or finding.object.startswith((f"{name}.", f"{name} ")) for name in names)
 
 
 def _index(finding: Finding) -> int:
@@ -111,7 +111,7 @@ def _ways_for_fields(evidence: Evidence, strategy: str) -> Iterable[str]:
 
 
 def _ways_by_migration(_evidence: Evidence, strategy: str) -> Iterable[str]:
-    yield f"{_migrate(strategy)}; for other tables, each finding says how"
+    yield f"{_migrate(strategy)}; where it doesn't, each finding says how"
 
 
 def _no_other_way(_evidence: Evidence, _strategy: str) -> Iterable[str]:
@@ -162,6 +162,6 @@ _TASKS = (
     _in_section("indexes", "The indexes are there", "Make the missing indexes", _ways_by_migration),
     _in_section("data", "The data fits", "Clean up rows that don't fit"),
     _in_section("exposure", "Nothing is exposed", "Take back what is exposed", is_critical=True),
-    _in_section("compatibility", "Statements can run", "Change statements that can't run", is_critical=True),
+    _in_section("compatibility", "Statements can run", "Make statements run", _ways_by_migration, is_critical=True),
     _in_section("operations", "The server is fit", "Get the server ready"),
 )

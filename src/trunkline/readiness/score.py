@@ -89,7 +89,8 @@ def _fields(evidence: Evidence, spec: ComponentSpec) -> _Grade:
     return _Grade(
         share=_share((_weight(each.wanted), CREDIT[each.how]) for each in graded),
         notes=notes or "all there",
-        expected=f"{_count(len(graded), 'field')} that code asks for or rows need, {len(additive)} more",
+        expected=f"{_count(len(graded), 'field')} that code asks for or rows need"
+        + f", {len(additive)} more" * bool(additive),
         found=", ".join(f"{len(names)} {how}" for how, names in found.items() if names) or "no such table",
         is_whole=not lacking,
     )

@@ -28,13 +28,14 @@ class Look:
 
 
 @contextmanager
-def look(url: str, target: Target, *, role: str | None = None) -> Generator[Look]:
+def look(url: str, target: Target, *, role: str | None = None, path: str = "pg_catalog, pg_temp") -> Generator[Look]:
     """Look at a database as an analysis does, as another role where one is named."""
     with (
         psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection,
         connection.transaction(force_rollback=True),
     ):
-        connection.execute("set local lock_timeout = '50ms'; set local search_path = pg_catalog, pg_temp")
+        connection.execute("set local lock_timeout = '50ms'")
+        connection.execute("select set_config('search_path', %s, true)", (path,))
         if role is not None:
             connection.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
         catalogue = read_catalogue(connection)

@@ -280,3 +280,20 @@ def test_our_own_schema_has_no_bad_rows_and_everything_in_it_could_be_looked_at(
     with look(owner_url, target_of(Base.metadata, name="Trunkline")) as seen:
         data = collect_data(seen.connection, seen.catalogue, seen.target, seen.matching, deep=False, note=seen.note)
     assert (data, seen.note) == (DataEvidence(bad=(), sampled=()), [])
+
+
+def test_each_fault_comes_with_a_condition_that_finds_its_rows(empty_url: str) -> None:
+    run(
+        empty_url,
+        OLD.replace("status text", '"Status" text, status varchar(9)')
+        + """insert into stores values (1, gen_random_uuid(), 'a');
+        insert into orders (id, shop_id, status) values (1, 7, 'new'), (2, 1, null), (3, 1, 'it''s odd');""",
+    )
+    data, _ = collect(empty_url)
+    assert sorted(each.fault for each in data.bad) == ["mapped value", "null", "orphan", "outside check"]
+    with psycopg.connect(empty_url) as connection:
+        for each in data.bad:
+            query = f"select count(*) from {each.relation.sql} as t where {each.where}"
+            found = connection.execute(query.encode()).fetchone()
+            # The former value is outside the check too, as long as it is stored as it is.
+            assert found == (2 if each.fault == "outside check" else 1,)

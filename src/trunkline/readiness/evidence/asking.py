@@ -14,6 +14,7 @@ from trunkline.postgres.catalogue.model import Name
 from trunkline.readiness.report import NotChecked
 
 _TEXT = re.compile(r"'(?:[^']|'')*'")
+_PART = re.compile(r'\'(?:[^\']|\'\')*\'|"(?:[^"]|"")+"|\b[a-z_][a-z0-9_$]*\b(?!\s*\()', re.IGNORECASE)
 _WORD = re.compile(r'"(?:[^"]|"")+"|\b[a-z_][a-z0-9_$]*\b', re.IGNORECASE)
 _FUNCTION_OF_A_SCHEMA = re.compile(r'[\w"]\s*\.\s*[\w"]+\s*\(')
 
@@ -63,8 +64,18 @@ def calls_own_function(expression: str) -> bool:
 def mentioned(expression: str, columns: Iterable[str]) -> tuple[str, ...]:
     """Which of these columns an SQL expression names."""
     found = (match[0] for match in _WORD.finditer(_TEXT.sub("''", expression)))
-    words = {word[1:-1].replace('""', '"') if word.startswith('"') else word.lower() for word in found}
+    words = {_unquoted(word) for word in found}
     return tuple(name for name in columns if name in words)
+
+
+def renamed(expression: str, names: Mapping[str, str]) -> str:
+    """An SQL expression with other names for columns. `names` are ready for SQL."""
+    return _PART.sub(lambda part: names.get(_unquoted(part[0]), part[0]), expression)
+
+
+def _unquoted(word: str) -> str:
+    """A column's name as it is stored."""
+    return word[1:-1].replace('""', '"') if word.startswith('"') else word.lower()
 
 
 def is_same_condition(one: str, other: str, columns: Collection[str]) -> bool:

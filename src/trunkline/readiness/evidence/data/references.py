@@ -150,6 +150,7 @@ def _count(session: Session, source: Source, reference: _Reference) -> BadRows |
         is_estimate=source.is_sampled,
         samples=tuple(str(row[0]) for row in samples or ()),
         rows=source.rows,
+        where=reference.is_orphan().as_string(session.connection),
     )
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from trunkline.readiness.evidence.asking import calls_own_function, mentioned, refused, verbatim
+from trunkline.postgres.catalogue.model import quote
+from trunkline.readiness.evidence.asking import calls_own_function, mentioned, refused, renamed, verbatim
 from trunkline.readiness.evidence.data.session import Session
-from trunkline.readiness.evidence.data.source import Source, stored_value
+from trunkline.readiness.evidence.data.source import Source, raw, stored_value
 from trunkline.readiness.evidence.data.values import BadRows, Fault
 from trunkline.readiness.target import TargetCheck
 
@@ -30,6 +31,8 @@ class _Rule:
     """Names of the target."""
     rule: str
     condition: sql.Composable
+    where: sql.Composable
+    """The same on rows as they are stored."""
     shows: str | None = None
     """The column whose values are shown instead of the rows' keys."""
 
@@ -40,7 +43,7 @@ def unfit_rows(session: Session, source: Source) -> Iterator[BadRows]:
     counts = _count(session, source, rules)
     for rule, count in zip(rules, counts, strict=True):
         if count:
-            yield _bad(source, rule, count, _samples(session, source, rule))
+            yield _bad(session, source, rule, count, _samples(session, source, rule))
     yield from _former_values(session, source)
 
 
@@ -48,8 +51,9 @@ def _nulls(source: Source) -> Iterator[_Rule]:
     for name, match in source.match.columns.items():
         is_held = source.match.actual(name) is not None and match.column is not None and match.column.nullable
         if is_held and not match.wanted.nullable:
-            condition = sql.SQL("{} is null").format(sql.Identifier(name))
-            yield _Rule("null", (name,), "not null", condition)
+            is_null = sql.SQL("{} is null")
+            condition, where = is_null.format(sql.Identifier(name)), is_null.format(_stored(source, name))
+            yield _Rule("null", (name,), "not null", condition, where)
 
 
 def _checks(session: Session, source: Source) -> Iterator[_Rule]:
@@ -65,14 +69,15 @@ def _checks(session: Session, source: Source) -> Iterator[_Rule]:
                 "DAT003",
             )
             continue
-        yield _check_rule(check, columns)
+        yield _check_rule(source, check, columns)
 
 
-def _check_rule(check: TargetCheck, columns: tuple[str, ...]) -> _Rule:
+def _check_rule(source: Source, check: TargetCheck, columns: tuple[str, ...]) -> _Rule:
     # Elsewhere values may be anybody's words, and those have no place in a report.
     shows = columns[0] if len(columns) == 1 and _LIST_OF_VALUES.search(check.sql) else None
     condition = sql.SQL("not ({})").format(verbatim(check.sql))
-    return _Rule("outside check", columns, f"check ({check.sql})", condition, shows)
+    where = sql.SQL("not ({})").format(verbatim(renamed(check.sql, _stored_names(source, columns))))
+    return _Rule("outside check", columns, f"check ({check.sql})", condition, where, shows)
 
 
 def _too_long(source: Source) -> Iterator[_Rule]:
@@ -83,8 +88,18 @@ def _too_long(source: Source) -> Iterator[_Rule]:
             continue
         if match.column is not None and match.column.base_type == match.wanted.type:
             continue
-        condition = sql.SQL("pg_catalog.char_length({}) > {}").format(sql.Identifier(name), verbatim(bound[1]))
-        yield _Rule("outside check", (name,), f"at most {bound[1]} characters", condition)
+        is_longer = sql.SQL("pg_catalog.char_length({}) > {}")
+        condition = is_longer.format(sql.Identifier(name), verbatim(bound[1]))
+        where = is_longer.format(_stored(source, name), verbatim(bound[1]))
+        yield _Rule("outside check", (name,), f"at most {bound[1]} characters", condition, where)
+
+
+def _stored(source: Source, name: str) -> sql.Composable:
+    return raw(source.match.actual(name) or name)
+
+
+def _stored_names(source: Source, columns: tuple[str, ...]) -> dict[str, str]:
+    return {name: f"t.{quote(source.match.actual(name) or name)}" for name in columns}
 
 
 def _count(session: Session, source: Source, rules: list[_Rule]) -> list[int]:
@@ -127,7 +142,7 @@ def _samples(session: Session, source: Source, rule: _Rule) -> tuple[str, ...]:
     return tuple(str(row[0]) for row in answer or ())
 
 
-def _bad(source: Source, rule: _Rule, count: int, samples: tuple[str, ...]) -> BadRows:
+def _bad(session: Session, source: Source, rule: _Rule, count: int, samples: tuple[str, ...]) -> BadRows:
     return BadRows(
         fault=rule.fault,
         relation=source.relation.name,
@@ -137,6 +152,7 @@ def _bad(source: Source, rule: _Rule, count: int, samples: tuple[str, ...]) -> B
         is_estimate=source.is_sampled,
         samples=samples,
         rows=source.rows,
+        where=rule.where.as_string(session.connection),
     )
 
 
@@ -147,8 +163,9 @@ def _former_values(session: Session, source: Source) -> Iterator[BadRows]:
             continue
         counts = _count_values(session, source, name, tuple(former))
         for value, count in counts.items():
-            rule = _Rule("mapped value", (name,), f"{value} → {former[value]}", sql.SQL(""))
-            yield _bad(source, rule, count, (value,))
+            where = sql.SQL("{} = {}").format(_stored(source, name), sql.Literal(value))
+            rule = _Rule("mapped value", (name,), f"{value} → {former[value]}", where, where)
+            yield _bad(session, source, rule, count, (value,))
 
 
 def _count_values(session: Session, source: Source, name: str, values: tuple[str, ...]) -> dict[str, int]:

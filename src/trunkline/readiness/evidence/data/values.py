@@ -27,6 +27,21 @@ class BadRows:
     """Keys of some such rows, or the values themselves where those are what is wrong."""
     rows: int = 0
     """Of the whole table, an estimate where the count is one."""
+    where: str = ""
+    """A condition that finds them, in the database's names, on the table as `t`; empty for duplicates."""
+
+    @property
+    def told(self) -> str:
+        """How many, in words: `3 of 1,204 rows`."""
+        if self.is_estimate:
+            return f"about {self.count:,} of about {self.rows:,} rows (estimated from a sample)"
+        return f"{self.count:,} of {self.rows:,} rows"
+
+    @property
+    def samples_told(self) -> str:
+        """Some of them, in words: `7, 9, …`."""
+        more = ", …" if self.count > len(self.samples) else ""
+        return ", ".join(self.samples) + more if self.samples else "no samples"
 
 
 @dataclass(frozen=True, slots=True)

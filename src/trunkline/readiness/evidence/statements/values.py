@@ -1,16 +1,20 @@
-"""Statements that are prepared and never run: what would the server say to them now?"""
+"""Statements and the server's answers, as values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from trunkline.postgres.catalogue.model import Name
+
+Origin = Literal["old application", "new application", "file"]
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """One statement and the server's answer."""
 
-    origin: Literal["old application", "new application", "file"]
+    origin: Origin
     label: str
     """What it is for, or its line in the user's file."""
     sql: str
@@ -18,7 +22,9 @@ class Prepared:
     """The server's own words; None where it would run."""
     sqlstate: str | None
     object: str | None
-    """The table or column that the error is about."""
+    """The table or column that the error is about, as the statement names it."""
+    table: Name | None = None
+    """Of a composed statement: the table that it is for, as the application names it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,13 +44,24 @@ def test_blockers_are_shown_in_full_and_the_rest_is_counted() -> None:
     assert "7 rows point to no session." in drawn(legacy_report(), show_all=True)
 
 
-def test_of_many_blockers_of_one_kind_the_first_are_shown_and_the_others_named() -> None:
-    many = tuple(finding("SCH003", "blocker", "agent_fields", f"agents.c{at}") for at in range(5))
+def test_of_many_blockers_one_of_each_kind_is_shown_and_the_others_named() -> None:
+    many = tuple(finding("SCH003", "blocker", "agent_fields", f"agents.c{at}") for at in range(20))
     report = legacy_report().model_copy(update={"findings": many})
     text = drawn(report)
-    assert text.count("The code can't use it.") == 3
-    assert "SCH003  and 2 more:\n  agents.c3, agents.c4" in text
-    assert drawn(report, show_all=True).count("The code can't use it.") == 5
+    assert "Blockers  20, of 1 kind\n" in text
+    assert text.count("The code can't use it.") == 1
+    assert "also  agents.c1, agents.c2," in text
+    assert "and 7 more" in text
+    assert drawn(report, show_all=True).count("The code can't use it.") == 20
+
+
+def test_a_long_remedy_is_cut_and_says_so() -> None:
+    long = finding("SCH001", "blocker", "table_names", "agents", remedy="\n".join(f"line {at};" for at in range(9)))
+    report = legacy_report().model_copy(update={"findings": (long,)})
+    assert "line 4;" in drawn(report)
+    assert "line 5;" not in drawn(report)
+    assert "… 4 more lines: --all shows them." in drawn(report)
+    assert "line 8;" in drawn(report, show_all=True)
 
 
 def test_the_migration_is_told_at_a_glance() -> None:

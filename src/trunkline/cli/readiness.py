@@ -274,7 +274,7 @@ def _progress() -> Generator[Callable[[Event], None] | None]:
     timer.start()
 
     def tell(event: Event) -> None:
-        share = f" ({event.done} of {event.total})" if event.total else ""
+        share = f" ({100 * event.done // event.total} %)" if event.total else ""
         line.update(escape(f"{event.stage}{share}"))
 
     try:

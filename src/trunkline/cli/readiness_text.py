@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from textwrap import shorten
 
 from rich.console import Console, Group, RenderableType
 from rich.markdown import Markdown
@@ -25,8 +26,9 @@ _STYLES = {
 }
 _SEVERITY_STYLES = {"blocker": "bold red", "major": "yellow", "minor": "cyan", "info": "dim"}
 _STATUS_STYLES = {"ready": "green", "partial": "yellow", "missing": "red", None: "magenta"}
-_FEW = 3
-"""Blockers of one kind that are shown in full."""
+_FEW, _NAMED, _REMEDY, _NOTES = 5, 12, 5, 76
+"""Unless all is to be shown: blockers that are shown one by one (of more, one of each kind), names of others, lines of
+a remedy, letters of a component's notes."""
 _BAR = 12
 """Width of a component's bar, in characters."""
 
@@ -35,7 +37,7 @@ def draw(console: Console, report: Report, *, show_all: bool = False) -> None:
     """Draw the report; without `show_all` blockers in full and the rest as counts."""
     parts = [
         _verdict(report),
-        _components(report.components, is_ascii=console.options.ascii_only),
+        _components(report.components, show_all=show_all, is_ascii=console.options.ascii_only),
         _findings(report, show_all=show_all),
         _beside(report),
         _not_checked(report, show_all=show_all),
@@ -89,7 +91,7 @@ def _verdict(report: Report) -> RenderableType:
     )
 
 
-def _components(components: Sequence[Component], *, is_ascii: bool) -> RenderableType:
+def _components(components: Sequence[Component], *, show_all: bool, is_ascii: bool) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("Component", no_wrap=True)
     table.add_column("Score", no_wrap=True)
@@ -101,7 +103,7 @@ def _components(components: Sequence[Component], *, is_ascii: bool) -> Renderabl
             Text(each.name),
             Text.assemble(_bar(each.score, style, is_ascii=is_ascii), f" {_short_percent(each.score):>6}"),
             Text(words.status_of(each), style=style),
-            Text(each.notes),
+            Text(each.notes if show_all else shorten(each.notes, _NOTES, placeholder=" …")),
         )
     return table
 
@@ -130,25 +132,35 @@ def _findings(report: Report, *, show_all: bool) -> RenderableType | None:
     kinds: dict[str, list[Finding]] = {}
     for each in blockers:
         kinds.setdefault(each.code, []).append(each)
-    return Group(Text("Blockers", style="bold"), *chain.from_iterable(map(_kind, kinds.values())), Text(), rest)
+    in_full = len(blockers) if len(blockers) <= _FEW else 1
+    title = Text.assemble(
+        ("Blockers", "bold"), f"  {words.number(len(blockers))}, of {len(kinds)} kind{'s' * (len(kinds) > 1)}"
+    )
+    parts = chain.from_iterable(_kind(kind, in_full) for kind in kinds.values())
+    return Group(title, *parts, Text(), rest)
 
 
-def _kind(findings: Sequence[Finding]) -> Iterable[RenderableType]:
-    """Findings of one code: the first ones in full, the others by name."""
-    yield from map(_finding, findings[:_FEW])
-    others = findings[_FEW:]
+def _kind(findings: Sequence[Finding], in_full: int) -> Iterable[RenderableType]:
+    """Findings of one code: the first ones with all but the end of a long remedy, the others by name."""
+    yield from (_finding(each, lines=_REMEDY) for each in findings[:in_full])
+    others = findings[in_full:]
     if others:
-        names = ", ".join(each.object for each in others)
-        yield Text()
-        yield Text.assemble((findings[0].code, _SEVERITY_STYLES[findings[0].severity]), f"  and {len(others)} more:")
-        yield _inset(Text(names, style="bold"))
+        names = ", ".join(each.object for each in others[:_NAMED])
+        left = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        grid = _grid()
+        grid.add_row("also", Text(f"{names}{left}"))
+        yield _inset(grid)
 
 
-def _finding(finding: Finding) -> RenderableType:
+def _finding(finding: Finding, lines: int | None = None) -> RenderableType:
+    """One finding; of its remedy this many lines."""
+    remedy = finding.remedy.splitlines()
+    if lines is not None and len(remedy) > lines:
+        remedy = [*remedy[:lines], f"… {len(remedy) - lines} more lines: --all shows them."]
     grid = _grid()
     grid.add_row("seen", Text(finding.evidence))
     grid.add_row("breaks", Text(finding.impact))
-    grid.add_row("remedy", Text(finding.remedy))
+    grid.add_row("remedy", Text("\n".join(remedy)))
     title = Text.assemble(
         (finding.code, _SEVERITY_STYLES[finding.severity]), "  ", (finding.object, "bold"), f"  {finding.severity}"
     )

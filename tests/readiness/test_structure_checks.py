@@ -79,6 +79,33 @@ def test_our_fresh_schema_has_no_fault_of_structure(owner_url: str) -> None:
     assert evidence.not_checked == []
 
 
+def test_a_clean_database_has_no_fault_of_structure_on_any_major_version(any_url: str) -> None:
+    run(any_url, PRELUDE + CLEAN)
+    evidence = evidence_of(any_url, example_target())
+    assert [finding for check in STRUCTURE for finding in check.find(evidence)] == []
+    assert evidence.not_checked == []
+
+
+def test_remedies_for_a_partitioned_table_are_those_that_it_takes(any_url: str) -> None:
+    run(
+        any_url,
+        PRELUDE + "create table shops (id uuid primary key, owner_id uuid not null, name text not null);"
+        "create table orders (id uuid, shop_id uuid not null, status text not null default 'open', note text,"
+        " currency text, created_at timestamptz not null default now()) partition by hash (id);"
+        "create table orders_0 partition of orders for values with (modulus 1, remainder 0);",
+    )
+    codes = [check for check in STRUCTURE if check.code in ("SCH008", "SCH009", "SCH010", "IDX001", "IDX002")]
+    before = [each for check in codes for each in check.find(evidence_of(any_url, example_target()))]
+    assert {"orders.shop_id", "orders (shop_id, created_at)", "orders.id", "orders.status"} <= {
+        each.object for each in before
+    }
+    with psycopg.connect(any_url, autocommit=True) as connection:
+        for finding in before:
+            for statement in finding.remedy.split(";\n"):
+                connection.execute(statement.encode())
+    assert [each for check in codes for each in check.find(evidence_of(any_url, example_target()))] == []
+
+
 def test_an_index_on_part_of_the_rows_serves_where_its_predicate_is_the_same(empty_url: str) -> None:
     from sqlalchemy import Column, Index, MetaData, String, Table, Text, Uuid, text
 

@@ -86,6 +86,11 @@ def _renamed(match: TableMatch, sql: str) -> str:
     return re.sub(r"\w+", actual, sql)
 
 
+def concurrently(relation: Relation) -> str:
+    """`concurrently `, where PostgreSQL can: not on a partitioned table, where writers wait until it is done."""
+    return "" if relation.kind == "partitioned table" else "concurrently "
+
+
 def insert_triggers(relation: Relation) -> tuple[str, ...]:
     """Names of triggers that may fill columns of new rows."""
     return tuple(

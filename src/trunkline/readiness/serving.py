@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from trunkline.postgres.catalogue.model import Constraint, Index, Relation, quote
-from trunkline.readiness.find import actual_or_wanted, in_actual_names
+from trunkline.readiness.find import actual_or_wanted, concurrently, in_actual_names
 from trunkline.readiness.matching import TableMatch
 from trunkline.readiness.target import TargetIndex
 
@@ -53,7 +53,8 @@ def create(match: TableMatch, relation: Relation, wanted: TargetIndex) -> str:
     is_free = match.how == "present" and all(index.name != wanted.name for index in relation.indexes)
     name = f" {quote(wanted.name)}" if is_free else ""
     unique = "unique " if wanted.is_unique else ""
-    return f"{note}create {unique}index concurrently{name} on {relation.name.sql} {_body(match, wanted)};"
+    make = f"create {unique}index {concurrently(relation)}".strip()
+    return f"{note}{make}{name} on {relation.name.sql} {_body(match, wanted)};"
 
 
 def _body(match: TableMatch, wanted: TargetIndex) -> str:

@@ -57,6 +57,8 @@ class TargetColumn:
     """The server default's expression; None also where it is computed or counts up."""
     is_sent: bool = False
     """The code itself makes a value where its caller gives none, so that inserts need no default of the server."""
+    is_computed: bool = False
+    """Generated from other columns: the code never writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,7 @@ def _column(column: Column[Any], marks_by_column: Mapping[str, Mapping[str, Any]
         ddl=declared.ddl_of(CreateColumn(column)),
         default=declared.default_of(column),
         is_sent=column.default is not None,
+        is_computed=column.computed is not None,
     )
 
 

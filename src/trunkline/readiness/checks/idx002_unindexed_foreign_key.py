@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trunkline.postgres.catalogue.model import Constraint, Relation
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import key_name, names, own_tables, where_of
+from trunkline.readiness.find import concurrently, key_name, names, own_tables, where_of
 from trunkline.readiness.report import Finding
 from trunkline.readiness.serving import serving_key
 
@@ -32,7 +32,7 @@ def _finding(evidence: Evidence, relation: Relation, key: Constraint) -> Finding
         object=key_name(relation.name, key.columns),
         evidence=f"No index of {relation.name} begins with ({', '.join(key.columns)}), the foreign key {key.name}.",
         impact=f"Finding the rows under one of {key.references}, and deleting one, reads all of {relation.name}.",
-        remedy=f"create index concurrently on {relation.name.sql} ({names(key.columns)});",
+        remedy=f"create index {concurrently(relation)}on {relation.name.sql} ({names(key.columns)});",
     )
 
 

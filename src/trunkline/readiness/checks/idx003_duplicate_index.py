@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trunkline.postgres.catalogue.model import Index, Name, Relation, quote
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import own_tables, where_of
+from trunkline.readiness.find import concurrently, own_tables, where_of
 from trunkline.readiness.report import Finding
 
 
@@ -42,7 +42,7 @@ def _finding(evidence: Evidence, relation: Relation, index: Index, kept: Index) 
         object=str(name),
         evidence=f"{index.name} and {kept.name} of {relation.name} are both over {_what(index)}.",
         impact=f"Every write keeps both, and {index.size_bytes:,} bytes are spent for nothing.",
-        remedy=drop if index.constraint else f"drop index concurrently {name.sql};",
+        remedy=drop if index.constraint else f"drop index {concurrently(relation)}{name.sql};",
     )
 
 

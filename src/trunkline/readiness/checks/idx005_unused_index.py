@@ -8,7 +8,7 @@ from dataclasses import replace
 from trunkline.postgres.catalogue.model import Index, Name, Relation
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import own_tables, where_of
+from trunkline.readiness.find import concurrently, own_tables, where_of
 from trunkline.readiness.report import Finding, NotChecked
 
 ROWS = 10_000
@@ -55,7 +55,7 @@ def _finding(evidence: Evidence, relation: Relation, index: Index, age: float) -
         object=str(name),
         evidence=f"{name} on {relation.name} was not read once in {age:.0f} days of statistics.",
         impact=f"Every write keeps it up, and it takes {index.size_bytes:,} bytes.",
-        remedy=f"drop index concurrently {name.sql};  -- after a look at replicas, which count for themselves",
+        remedy=f"drop index {concurrently(relation)}{name.sql};  -- after a look at each replica",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import component_of_name
+from trunkline.readiness.find import RENAME, component_of_name
 from trunkline.readiness.report import Finding
 from trunkline.readiness.target import TargetTable
 
@@ -23,12 +23,19 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                 object=str(wanted.name),
                 evidence=f"There is no table {wanted.name}{_formerly(wanted)}.",
                 impact=f"Everything that reads or writes {wanted.name} fails.",
-                remedy=";\n".join(wanted.statements) + ";",
+                remedy=_remedy(evidence, wanted),
             )
 
 
 def _formerly(wanted: TargetTable) -> str:
     return f", nor one of its former names ({', '.join(wanted.formerly)})" if wanted.formerly else ""
+
+
+def _remedy(evidence: Evidence, wanted: TargetTable) -> str:
+    made = ";\n".join(wanted.statements) + ";"
+    if any(match.how == "renamed" for match in evidence.matching.tables.values()):
+        return f"{RENAME}\n-- or, once what it refers to has its name:\n{made}"
+    return made
 
 
 CHECK = Check(

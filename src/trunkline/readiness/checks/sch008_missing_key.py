@@ -27,7 +27,6 @@ def find(evidence: Evidence) -> Iterator[Finding]:
 
 def _primary_key(evidence: Evidence, match: TableMatch, relation: Relation, columns: tuple[str, ...]) -> Finding:
     found = f"it is ({names(relation.primary_key)})" if relation.primary_key else "there is none"
-    alter = f"alter table {relation.name.sql}"
     return Finding(
         code=CHECK.code,
         severity="major",
@@ -35,10 +34,20 @@ def _primary_key(evidence: Evidence, match: TableMatch, relation: Relation, colu
         object=key_name(relation.name, columns),
         evidence=f"The code wants ({names(columns)}) as primary key; {found}.",
         impact="Two rows can bear the same key, and no table can refer to it by a foreign key.",
-        remedy=f"{alter} add primary key ({names(columns)});"
-        if not relation.primary_key
-        else f"{alter} add unique ({names(columns)});\n-- the primary key itself: see what refers to it first",
+        remedy=_primary_key_remedy(relation, columns),
     )
+
+
+def _primary_key_remedy(relation: Relation, columns: tuple[str, ...]) -> str:
+    alter = f"alter table {relation.name.sql}"
+    if not relation.primary_key:
+        return f"{alter} add primary key ({names(columns)});"
+    if relation.kind == "partitioned table":
+        return (
+            "trunkline migrate start URL --strategy create\n"
+            "-- every key of a partitioned table has to hold the columns that it is partitioned by"
+        )
+    return f"{alter} add unique ({names(columns)});\n-- the primary key itself: see what refers to it first"
 
 
 def _unique(match: TableMatch, relation: Relation, wanted: TargetIndex) -> Finding:

@@ -109,11 +109,21 @@ def _add(relation: Relation, wanted: _Wanted, *, instead_of: Constraint | None =
     alter = f"alter table {relation.name.sql}"
     drop = f" drop constraint {quote(instead_of.name)}," if instead_of else ""
     action = f" on delete {_action(wanted)}" if wanted.key.on_delete else ""
-    return (
-        f"{alter}{drop} add constraint {name} foreign key ({names(wanted.pairs)})"
-        f" references {wanted.parent.name.sql} ({names(wanted.pairs.values())}){action} not valid;\n"
-        f"{alter} validate constraint {name};"
+    add = (
+        f"{_first(wanted)}{alter}{drop} add constraint {name} foreign key ({names(wanted.pairs)})"
+        f" references {wanted.parent.name.sql} ({names(wanted.pairs.values())}){action}"
     )
+    if relation.kind == "partitioned table":  # PostgreSQL 17 and earlier know no NOT VALID there
+        return f"{add};"
+    return f"{add} not valid;\n{alter} validate constraint {name};"
+
+
+def _first(wanted: _Wanted) -> str:
+    columns = set(wanted.pairs.values())
+    can_refer = any(
+        each.is_unique and not each.predicate and set(each.columns) == columns for each in wanted.parent.indexes
+    )
+    return "" if can_refer else f"-- first a unique key over ({names(wanted.pairs.values())}) of {wanted.parent.name}\n"
 
 
 def _action(wanted: _Wanted) -> str:

@@ -64,7 +64,7 @@ def _remedy(relation: Relation, column: Column, wanted: TargetColumn) -> str:
     name = quote(column.name)
     if wanted.default is not None:
         return f"{alter} alter column {name} set default {wanted.default};"
-    if "GENERATED ALWAYS AS (" in wanted.ddl:
+    if wanted.is_computed:
         return f"{alter} drop column {name}, add column {wanted.ddl};"
     return (
         f"{alter} alter column {name} set not null;\n"

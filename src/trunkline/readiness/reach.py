@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from trunkline.postgres.catalogue.model import Catalogue, Policy, Relation
+from trunkline.postgres.catalogue.model import PLATFORM_SCHEMAS, Catalogue, Function, Policy, Relation
 from trunkline.readiness.check import Evidence
 from trunkline.readiness.find import RENAME
 from trunkline.readiness.matching import TableMatch
@@ -58,7 +58,7 @@ def declared(evidence: Evidence, relation: Relation) -> tuple[Access, ...] | Non
     return match.wanted.access if match is not None else None
 
 
-def policies_remedy(evidence: Evidence, match: TableMatch, wanted: Iterable[tuple[Access, Command]]) -> str:
+def policies_remedy(evidence: Evidence, match: TableMatch, wanted: Iterable[tuple[Access, str]]) -> str:
     """SQL for rights and policies as they are declared; the migration's step where names differ."""
     if match.how != "present" or match.relation is None:
         return f"{RENAME}  # brings the table's policies with its name"
@@ -68,10 +68,31 @@ def policies_remedy(evidence: Evidence, match: TableMatch, wanted: Iterable[tupl
         columns = f" ({', '.join(access.columns)})" if access.columns and command != "delete" else ""
         using = "" if command == "insert" else f" using ({access.rows})"
         check = f" with check ({access.check or access.rows})" if command in ("insert", "update") else ""
-        lines += [
-            f"grant {command}{columns} on {table.sql} to {access.role};",
-            f"create policy {table.name}_{command}_{access.role} on {table.sql} for {command} to {access.role}"
-            f"{using}{check};",
-        ]
+        name = f"{table.name}_{command}_{access.role}"
+        lines.append(f"grant {command}{columns} on {table.sql} to {access.role};")
+        lines.append(f"create policy {name} on {table.sql} for {command} to {access.role}{using}{check};")
     needed = "-- the functions in them are part of the target's own schema\n" if evidence.target.policy_ddl else ""
     return needed + "\n".join(lines)
+
+
+def own_functions(catalogue: Catalogue) -> Iterator[Function]:
+    """Functions of the database's owner, a platform's left out."""
+    for each in catalogue.functions:
+        if each.name.schema not in PLATFORM_SCHEMAS and not each.name.schema.startswith("trunkline"):
+            yield each
+
+
+def signature(function: Function, *, always_with_schema: bool = False) -> str:
+    """A function with its arguments, as findings and ALTER FUNCTION name it."""
+    name = function.name.sql if always_with_schema else str(function.name)
+    return f"{name}({function.arguments})"
+
+
+def passes_policies(catalogue: Catalogue, role: str, *, as_owner: bool = True) -> bool:
+    """Whether policies don't bind a role: it is a superuser, bypasses them, or owns tables that don't force them."""
+    known = catalogue.roles.get(role)
+    if known is not None and (known.is_superuser or known.bypasses_rls):
+        return True
+    return as_owner and any(
+        each.is_table and each.owner == role and not each.forces_row_security for each in catalogue.own_relations()
+    )

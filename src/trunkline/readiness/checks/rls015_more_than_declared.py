@@ -50,8 +50,8 @@ CHECK = Check(
     severity="minor",
     about="""
 The models declare which role may do what with its own rows. When it was tried, on made-up rows that are rolled back, a
-role could do more: delete messages of a record that is meant to be kept, or change what only the server should. No other
-tenant is touched; RLS007 and RLS008 speak of that.
+role could do more: delete messages of a record that is meant to be kept, or change what only the server should. No
+other tenant is touched; RLS007 and RLS008 speak of that.
 
 Ignore it while an older application still needs the right.
 """,

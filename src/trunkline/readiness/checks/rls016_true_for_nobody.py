@@ -25,8 +25,8 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                     component=policy_component(evidence, relation),
                     object=f"{relation.name} policy {quote(policy.name)}",
                     evidence=f"A part of its OR is true where nobody is signed in: {said}",
-                    impact="Whoever calls without a token passes it for every row; the rest of the condition is not asked.",
-                    remedy=f"alter policy {quote(policy.name)} on {relation.name.sql} …;  -- without the `is null` part",
+                    impact="Whoever calls without a token passes it for every row, whatever the rest says.",
+                    remedy=f"alter policy {quote(policy.name)} on {relation.name.sql} …;  -- without `is null`",
                 )
 
 

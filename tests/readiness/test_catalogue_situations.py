@@ -15,7 +15,7 @@ from tests.factories.proxy import wire_to
 from tests.factories.servers import running_server
 from typing_extensions import override
 
-from trunkline.db.urls import sqlalchemy_url
+from trunkline.db.urls import sqlalchemy_url, with_database
 from trunkline.postgres.catalogue.model import PLATFORM_SCHEMAS, Catalogue, Name
 from trunkline.postgres.catalogue.read import CatalogueLocked, read_catalogue
 
@@ -266,3 +266,48 @@ def test_our_own_schema_can_be_read(owner_url: str) -> None:
     assert sessions.has_row_security
     assert sessions.forces_row_security
     assert {each.kind for each in sessions.constraints} >= {"primary key", "foreign key", "check"}
+
+
+def test_what_only_postgresql_18_has_is_told(empty_url: str) -> None:
+    with psycopg.connect(empty_url) as connection:
+        if connection.info.server_version < 180000:
+            pytest.skip("This server is older than PostgreSQL 18.")
+        connection.execute(
+            "create table t (id int not null, twice int generated always as (id * 2) virtual, note text);"
+            "alter table t add constraint noted not null note not valid, add check (id > 0) not enforced"
+        )
+        seen = read_catalogue(connection).relations[Name("public", "t")]
+    assert (seen.columns["twice"].is_generated, seen.columns["twice"].default) == (True, None)
+    assert {each.name: (each.kind, each.is_validated) for each in seen.constraints} == {
+        "noted": ("not null", False),
+        "t_id_check": ("check", False),
+    }
+
+
+def test_a_membership_that_gives_nothing_counts_for_nothing(empty_url: str) -> None:
+    with psycopg.connect(empty_url) as connection:
+        if connection.info.server_version < 160000:
+            pytest.skip("This server is older than PostgreSQL 16.")
+        connection.execute(
+            "create role clerk; create role keeper; create role boss; create role deputy;"
+            "grant clerk to keeper with admin true, inherit false, set false;"
+            "grant clerk to boss with inherit false, set true; grant clerk to deputy with inherit true, set false"
+        )
+        roles = read_catalogue(connection).roles
+        connection.rollback()
+    assert [roles[name].member_of for name in ("keeper", "boss", "deputy")] == [(), ("clerk",), ("clerk",)]
+
+
+def test_a_database_without_an_encoding_can_be_read(empty_url: str) -> None:
+    name = f"{sqlalchemy_url(empty_url).database}_ascii"
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        create = "create database {} encoding 'SQL_ASCII' locale 'C' template template0"
+        connection.execute(sql.SQL(create).format(sql.Identifier(name)))
+        try:
+            with psycopg.connect(with_database(empty_url, name), client_encoding="SQL_ASCII") as other:
+                other.execute("create table t (id int)")
+                seen = read_catalogue(other)
+        finally:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    assert list(seen.relations) == [Name("public", "t")]
+    assert seen.server.settings["server_encoding"] == "SQL_ASCII"

@@ -7,6 +7,9 @@ each distinct text by ACCESS_LISTS: 2,000 tables mostly share one.
 
 from __future__ import annotations
 
+USE_UTF8 = "select pg_catalog.set_config('client_encoding', 'UTF8', true)"
+"""For the present savepoint only: from a database without an encoding (SQL_ASCII), psycopg would hand out bytes."""
+
 PREPARE = """
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
        pg_catalog.set_config('quote_all_identifiers', 'off', true),
@@ -60,11 +63,14 @@ select r.rolname as name,
              from pg_catalog.pg_auth_members m
              join pg_catalog.pg_roles g on g.oid = m.roleid
              where m.member = r.oid
+               and (coalesce((pg_catalog.to_jsonb(m) ->> 'inherit_option')::pg_catalog.bool, true)
+                    or coalesce((pg_catalog.to_jsonb(m) ->> 'set_option')::pg_catalog.bool, true))
              order by 1) as member_of
 from pg_catalog.pg_roles r
 where r.rolname !~ '^pg_'
 order by r.rolname
 """
+"""Since PostgreSQL 16 a membership can give none of the role's rights, and only allow to make others members."""
 
 SCHEMAS = """
 select n.nspname as name,

@@ -115,6 +115,7 @@ def read_catalogue(connection: psycopg.Connection[Any]) -> Catalogue:
 
 def _read(connection: psycopg.Connection[Any]) -> Catalogue:
     ask = _Asker(connection)
+    ask(queries.USE_UTF8)
     settings = ask(queries.SETTINGS, names=list(SETTINGS))
     ask(queries.PREPARE, lock_timeout=LOCK_TIMEOUT)
     server_row = ask(queries.SERVER)[0]

@@ -87,7 +87,8 @@ def estimated_rows(relations: Sequence[Row]) -> dict[int, int]:
     partitions: dict[int, list[int]] = {}
     for row in relations:
         if row["is_partition"]:
-            partitions.setdefault(row["parents"][0], []).append(row["oid"])
+            for parent in row["parents"]:
+                partitions.setdefault(parent, []).append(row["oid"])
 
     def estimate(oid: int) -> int:
         return estimates.get(oid, 0) or sum(estimate(each) for each in partitions.get(oid, ()))

@@ -62,7 +62,9 @@ def _remedy(relation: Relation, column: Column, wanted: TargetColumn) -> str:
             f"{column.base_type} to uuid that holds for every value"
         )
     name = quote(column.name)
-    using = f"{name} at time zone 'UTC'" if _is_zone_added(wanted, column) else f"{name}::{wanted.type}"
+    # An explicit cast to character varying(n) would cut values off; from text, too long ones are refused.
+    kind = "text" if family(wanted.type) == "text" else wanted.type
+    using = f"{name} at time zone 'UTC'" if _is_zone_added(wanted, column) else f"{name}::{kind}"
     note = "-- put the zone in which they were written in the place of UTC\n" if _is_zone_added(wanted, column) else ""
     rewrite = "-- locks out readers and writers; may rewrite the table\n"
     return f"{note}{rewrite}alter table {relation.name.sql} alter column {name} type {wanted.type} using {using};"

@@ -97,11 +97,20 @@ def _acts_alike(found: str, wanted: str | None) -> bool:
 def _missing(relation: Relation, wanted: _Wanted, weaker: Constraint | None) -> tuple[str, str]:
     refers = f"({names(wanted.pairs)}) of {relation.name} to ({names(wanted.pairs.values())}) of {wanted.parent.name}"
     if weaker is None:
-        return f"No foreign key goes from {refers}", "Rows can point at parents that don't exist, or outlive them."
+        astray = next((each for each in relation.constraints if _is_elsewhere(each, wanted)), None)
+        elsewhere = f"; {astray.name} goes to {astray.references} instead" if astray else ""
+        return (
+            f"No foreign key goes from {refers}{elsewhere}",
+            "Rows can point at parents that don't exist, or outlive them.",
+        )
     return (
         f"No foreign key goes from {refers}; {weaker.name} compares ({names(weaker.columns)}) only",
         f"A row can point at a parent whose {names(wanted.pairs.keys() - set(weaker.columns))} is another.",
     )
+
+
+def _is_elsewhere(key: Constraint, wanted: _Wanted) -> bool:
+    return key.kind == "foreign key" and set(key.columns) <= set(wanted.pairs) and key.references != wanted.parent.name
 
 
 def _add(relation: Relation, wanted: _Wanted, *, instead_of: Constraint | None = None) -> str:

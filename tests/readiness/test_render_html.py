@@ -98,10 +98,11 @@ def test_the_page_has_all_that_the_founding_analysis_had() -> None:
         "New tables alongside",
         "advised",
         "Exclusive locks",
-        "Production-ready in",
+        "Production-ready",
         "Risk: medium",
         "Bottom line",
         "trunkline migrate plan",
+        "What stands in the way",
         "What was not checked",
         "infinite recursion detected",
     ):
@@ -113,9 +114,9 @@ def test_many_findings_of_one_kind_are_folded() -> None:
         many = tuple(finding("SCH003", "major", "agent_fields", f"agents.c{at}") for at in range(count))
         report = ready_report().model_copy(update={"findings": many})
         assert all(each.object in outline(report).text for each in many)
-        return render_html(report).count("<details>")
+        return render_html(report).count("<details")
 
-    assert (folds(4), folds(5)) == (0, 1)
+    assert (folds(2), folds(3)) == (0, 1)
 
 
 def test_a_score_that_could_not_be_had_is_said() -> None:
@@ -153,6 +154,7 @@ async def opened(browser: Browser, scheme: str) -> Page:
     page.on("console", lambda message: complaints.append(message.text))
     page.on("request", lambda request: complaints.append(request.url))
     await page.set_content(render_html(legacy_report()))
-    await page.locator("details > summary").click()
+    for summary in await page.locator("details > summary").all():
+        await summary.click()
     assert complaints == []
     return page

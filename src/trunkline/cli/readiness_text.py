@@ -129,14 +129,12 @@ def _findings(report: Report, *, show_all: bool) -> RenderableType | None:
     rest = Text(f"{'Also ' if blockers else ''}{words.counted(others)}: --all shows them.") if others else Text()
     if not blockers:
         return rest
-    kinds: dict[str, list[Finding]] = {}
-    for each in blockers:
-        kinds.setdefault(each.code, []).append(each)
+    kinds = words.kinds(blockers)
     in_full = len(blockers) if len(blockers) <= _FEW else 1
     title = Text.assemble(
         ("Blockers", "bold"), f"  {words.number(len(blockers))}, of {len(kinds)} kind{'s' * (len(kinds) > 1)}"
     )
-    parts = chain.from_iterable(_kind(kind, in_full) for kind in kinds.values())
+    parts = chain.from_iterable(_kind(kind, in_full) for kind in kinds)
     return Group(title, *parts, Text(), rest)
 
 
@@ -145,10 +143,8 @@ def _kind(findings: Sequence[Finding], in_full: int) -> Iterable[RenderableType]
     yield from (_finding(each, lines=_REMEDY) for each in findings[:in_full])
     others = findings[in_full:]
     if others:
-        names = ", ".join(each.object for each in others[:_NAMED])
-        left = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         grid = _grid()
-        grid.add_row("also", Text(f"{names}{left}"))
+        grid.add_row("also", Text(words.objects(others, _NAMED)))
         yield _inset(grid)
 
 
@@ -162,7 +158,9 @@ def _finding(finding: Finding, lines: int | None = None) -> RenderableType:
     grid.add_row("breaks", Text(finding.impact))
     grid.add_row("remedy", Text("\n".join(remedy)))
     title = Text.assemble(
-        (finding.code, _SEVERITY_STYLES[finding.severity]), "  ", (finding.object, "bold"), f"  {finding.severity}"
+        (f"{finding.code} {finding.severity}", _SEVERITY_STYLES[finding.severity]),
+        f"  {words.title_of(finding.code)}: ",
+        (finding.object, "bold"),
     )
     return Group(Text(), title, _inset(grid))
 

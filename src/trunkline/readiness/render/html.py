@@ -18,7 +18,7 @@ _TONES = {
 }
 _SEVERITY_TONES = {"blocker": "poor", "major": "fair", "minor": "calm", "info": "calm"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-_FEW = 4
+_FEW = 2
 """Findings of one kind that are shown one by one."""
 _STATUS_TONES = {"ready": "good", "partial": "fair", "missing": "poor", "not ready": "poor", "not checked": "dark"}
 
@@ -39,6 +39,7 @@ def render_html(report: Report) -> str:
         "main",
         _summary(report),
         _components(report),
+        _blockers(report),
         _details(report),
         _beside(report),
         _behaviour(report.observations),
@@ -62,7 +63,7 @@ def _summary(report: Report) -> Html:
         ("Findings", words.counted(report.findings)),
         ("Risk", report.risk),
         ("Migration runs", report.estimated_run),
-        ("Production-ready in", report.estimated_ready),
+        ("Production-ready", report.estimated_ready.partition(":")[0]),
     ]
     known = words.known(report)
     return element(
@@ -93,6 +94,23 @@ def _components(report: Report) -> Html:
     verdict = words.VERDICTS[report.verdict]
     overall = _row("Overall", _status(verdict), _score(report.score, verdict), "the plain mean")
     return _section("Components", _table(("Component", "Status", "Score", "Notes"), [*rows, overall]))
+
+
+def _blockers(report: Report) -> Html:
+    """What stands in the way, a line for each kind."""
+    kinds = words.kinds(report.at_least("blocker"))
+    if not kinds:
+        return Html("")
+    rows = [
+        _row(
+            joined(words.title_of(kind[0].code), " ", element("small", kind[0].code)),
+            words.number(len(kind)),
+            element("code", words.objects(kind, 3)),
+            joined(*_prose(kind[0].impact)),
+        )
+        for kind in kinds
+    ]
+    return _section("What stands in the way", _table(("Blocker", "Times", "Where", "What it breaks"), rows))
 
 
 def _details(report: Report) -> Html:
@@ -137,34 +155,30 @@ def _beside(report: Report) -> Html:
 
 def _findings(findings: Sequence[Finding]) -> list[Html]:
     """Each by itself; many of one kind are folded under one line."""
-    kinds: dict[tuple[str, str], list[Finding]] = {}
-    for each in findings:
-        kinds.setdefault((each.severity, each.code), []).append(each)
-    return [part for kind in kinds.values() for part in (map(_finding, kind) if len(kind) <= _FEW else [_folded(kind)])]
+    kinds = words.kinds(findings)
+    return [part for kind in kinds for part in (map(_finding, kind) if len(kind) <= _FEW else [_folded(kind)])]
 
 
 def _folded(findings: Sequence[Finding]) -> Html:
     first = findings[0]
-    names = ", ".join(each.object for each in findings[:_FEW])
-    summary = element(
-        "summary",
-        _badge(first.severity, _SEVERITY_TONES[first.severity]),
-        f" {words.number(len(findings))} times {first.code}: {names} …",
-    )
-    return element("details", summary, *map(_finding, findings))
+    title = f"{words.number(len(findings))} times: {words.title_of(first.code)}"
+    badge = _badge(first.severity, _SEVERITY_TONES[first.severity])
+    names = element("code", words.objects(findings, _FEW))
+    summary = element("summary", badge, " ", element("strong", title), " ", element("small", first.code), " ", names)
+    return element("details", summary, *map(_finding, findings), class_="kind")
 
 
 def _finding(finding: Finding) -> Html:
-    is_sql = words.is_sql(finding.remedy)
+    is_code = words.is_code(finding.remedy)
     remedy = (
-        element("pre", element("code", finding.remedy), tabindex="0") if is_sql else joined(*_prose(finding.remedy))
+        element("pre", element("code", finding.remedy), tabindex="0") if is_code else joined(*_prose(finding.remedy))
     )
     return element(
         "article",
         element(
             "h4",
             _badge(finding.severity, _SEVERITY_TONES[finding.severity]),
-            " ",
+            f" {words.title_of(finding.code)}: ",
             element("code", finding.object),
             " ",
             element("small", finding.code),

@@ -17,6 +17,7 @@ def render_markdown(report: Report) -> str:
     parts = [
         _head(report),
         _table_of_components(report),
+        _blockers(report),
         "## What is there, and what is missing",
         *(_component(each, words.of(report, each.key)) for each in report.components),
         "## Beside the score",
@@ -59,6 +60,23 @@ def _table_of_components(report: Report) -> str:
     return "## Components\n\n" + _table(("Component", "Status", "Score", "Notes"), [*rows, overall])
 
 
+def _blockers(report: Report) -> str:
+    """What stands in the way, a line for each kind."""
+    kinds = words.kinds(report.at_least("blocker"))
+    if not kinds:
+        return ""
+    rows = [
+        (
+            f"{_text(words.title_of(kind[0].code))} ({kind[0].code})",
+            words.number(len(kind)),
+            _text(words.objects(kind, 3)),
+            _text(kind[0].impact),
+        )
+        for kind in kinds
+    ]
+    return "## What stands in the way\n\n" + _table(("Blocker", "Times", "Where", "What it breaks"), rows)
+
+
 def _component(component: Component, findings: Sequence[Finding]) -> str:
     title = f"### {component.name}: {words.percent(component.score)}, {words.status_of(component)}"
     shapes = f"*The code expects:* {_text(component.expected)}\n\n*The database has:* {_text(component.found)}"
@@ -72,7 +90,8 @@ def _section(name: str, subject: str, findings: Sequence[Finding]) -> str:
 def _finding(finding: Finding) -> str:
     """One item of a list, its remedy as a block in it."""
     lines = [
-        f"- **{finding.code}** ({finding.severity}) {_code(finding.object)}: {_text(finding.evidence)}",
+        f"- **{finding.code} {_text(words.title_of(finding.code))}** ({finding.severity}), {_code(finding.object)}",
+        f"  *Seen:* {_text(finding.evidence)}",
         f"  *What it breaks:* {_text(finding.impact)}",
         _indented(_remedy(finding.remedy)),
     ]
@@ -80,7 +99,7 @@ def _finding(finding: Finding) -> str:
 
 
 def _remedy(remedy: str) -> str:
-    return f"*Remedy:*\n\n{_block(remedy, 'sql')}" if words.is_sql(remedy) else f"*Remedy:* {_text(remedy)}"
+    return f"*Remedy:*\n\n{_block(remedy, 'sql')}" if words.is_code(remedy) else f"*Remedy:* {_text(remedy)}"
 
 
 def _behaviour(observations: Sequence[Observation]) -> str:

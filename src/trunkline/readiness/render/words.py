@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 
+from trunkline.readiness.checks import all_checks
 from trunkline.readiness.report import SECTIONS, SEVERITIES, Component, Finding, Observation, Option, Report
 
 SECTION_NAMES = {
@@ -99,9 +101,30 @@ def pieces(text: str) -> Sequence[tuple[bool, str]]:
     return [(at % 2 == 1, part) for at, part in enumerate(parts) if part]
 
 
-def is_sql(remedy: str) -> bool:
-    """Whether it is a script to run, and not a sentence."""
-    return remedy.rstrip().endswith(";")
+def is_code(remedy: str) -> bool:
+    """Whether it is something to run, SQL or commands, and not a sentence."""
+    lines = [line.strip() for line in remedy.splitlines()]
+    return any(line.startswith(("--", "trunkline ")) or line.endswith(";") for line in lines)
+
+
+@cache
+def title_of(code: str) -> str:
+    """What a check finds, in a few words; its code alone where this version has no such check."""
+    return next((check.title for check in all_checks() if check.code == code), code)
+
+
+def kinds(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], ...]:
+    """The findings by severity and code, in the order of their first ones."""
+    found: dict[tuple[str, str], list[Finding]] = {}
+    for each in findings:
+        found.setdefault((each.severity, each.code), []).append(each)
+    return tuple(map(tuple, found.values()))
+
+
+def objects(findings: Sequence[Finding], most: int) -> str:
+    """Names of what they are about, the first ones where there are more."""
+    names = ", ".join(each.object for each in findings[:most])
+    return f"{names} and {number(len(findings) - most)} more" if len(findings) > most else names
 
 
 def tried(observations: Sequence[Observation]) -> str:

@@ -10,7 +10,7 @@ ROLES = ("anon", "authenticated", "service_role")
 _AUTH = """
 create schema auth;
 grant usage on schema auth to anon, authenticated, service_role;
-create table auth.users (id uuid primary key, email text, raw_user_meta_data jsonb);
+create table auth.users (id uuid primary key, email text unique, phone text unique, raw_user_meta_data jsonb);
 create function auth.jwt() returns jsonb language sql stable as
     $$select coalesce(nullif(current_setting('request.jwt.claims', true), ''), '{}')::jsonb$$;
 create function auth.uid() returns uuid language sql stable as

@@ -49,13 +49,18 @@ def checklist(
     )
 
 
-def migrates(finding: Finding, evidence: Evidence) -> bool:
-    """Whether the migration mends it; the rest is for people."""
+def migrated_names(evidence: Evidence) -> frozenset[str]:
+    """Tables that the migration works on, by the target's names and by the database's."""
+    there = (relation.name for _, relation in Work(evidence).there)
+    return frozenset(str(name) for name in (*evidence.target.tables, *there))
+
+
+def migrates(finding: Finding, names: frozenset[str]) -> bool:
+    """Whether the migration mends it; the rest is for people. `names` are those of `migrated_names`."""
     if finding.component in _BY_HAND:
         return finding.code == _MAPPED_VALUES
-    names = {str(name) for name in evidence.target.tables}
-    names |= {str(relation.name) for _, relation in Work(evidence).there}
-    return any(finding.object == name or finding.object.startswith((f"{name}.", f"{name} ")) for name in names)
+    ends = (at for at, character in enumerate(f"{finding.object} ") if character in ". ")
+    return any(finding.object[:end] in names for end in ends)  # `bots`, `bots.name`, `bots policy "…"`
 
 
 def _index(finding: Finding) -> int:

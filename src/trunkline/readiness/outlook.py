@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trunkline.readiness.check import Check, Evidence
-from trunkline.readiness.checklist import URL, checklist, migrates
+from trunkline.readiness.checklist import URL, checklist, migrated_names, migrates
 from trunkline.readiness.checks import all_checks
 from trunkline.readiness.options import options
 from trunkline.readiness.report import ChecklistItem, Component, Finding, NotChecked, Option, Verdict
@@ -59,16 +59,12 @@ class _Situation:
     options: tuple[Option, ...]
     verdict: Verdict
     status: str
+    by_hand: tuple[Finding, ...]
+    """Blockers and majors that no migration mends."""
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
         return tuple(each for each in self.findings if each.severity == "blocker")
-
-    @property
-    def by_hand(self) -> tuple[Finding, ...]:
-        """What no migration mends, minor things left out."""
-        serious = (each for each in self.findings if each.severity in ("blocker", "major"))
-        return tuple(each for each in serious if not migrates(each, self.evidence))
 
     @property
     def advised(self) -> Option | None:
@@ -90,8 +86,11 @@ def look_out(
     open_questions = tuple(each for each in not_checked if _may_hold_a_blocker(each, checks))
     ways = options(evidence)
     verdict = _verdict(components, findings, open_questions)
-    status = _status(verdict, findings, evidence)
-    situation = _Situation(evidence, components, findings, open_questions, ways, verdict, status)
+    names = migrated_names(evidence)
+    serious = (each for each in findings if each.severity in ("blocker", "major"))
+    by_hand = tuple(each for each in serious if not migrates(each, names))
+    status = _status(verdict, by_hand, is_related=evidence.matching.is_related)
+    situation = _Situation(evidence, components, findings, open_questions, ways, verdict, status, by_hand)
     risk, reason = _risk(situation)
     unchecked = {check.component for each in not_checked for check in checks if check.code in each.codes}
     unchecked |= {each.component for each in all_checks() if each not in checks}
@@ -131,14 +130,13 @@ def _verdict(
     return "ready"
 
 
-def _status(verdict: Verdict, findings: Sequence[Finding], evidence: Evidence) -> str:
+def _status(verdict: Verdict, by_hand: Sequence[Finding], *, is_related: bool) -> str:
     if verdict == "ready":
         return READY
     if verdict == "unknown":
         return COULD_NOT
-    blockers = (each for each in findings if each.severity == "blocker")
-    is_mendable = evidence.matching.is_related and all(migrates(each, evidence) for each in blockers)
-    return PARTIALLY if is_mendable else NOT_READY
+    is_mended = is_related and all(each.severity != "blocker" for each in by_hand)
+    return PARTIALLY if is_mended else NOT_READY
 
 
 def _headline(situation: _Situation) -> str:

@@ -27,9 +27,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
             object=f"slot {slot.name}",
             evidence=f"The {kind} slot {slot.name} is not in use and keeps {size(slot.retained_bytes)} of WAL.",
             impact="WAL piles up until the disk is full and the server stops; a migration writes much of it.",
-            remedy=(
-                f"-- Start what reads it, or, if nothing does any more:\nselect pg_drop_replication_slot('{slot.name}');"
-            ),
+            remedy=f"-- Start what reads it, or, if nothing does:\nselect pg_drop_replication_slot('{slot.name}');",
         )
 
 
@@ -45,7 +43,8 @@ CHECK = Check(
     about="""
 A replication slot keeps the server from removing WAL that its reader hasn't had yet. Where the reader is gone, as after
 a trial of a change-data tool, WAL piles up until the disk is full. A backfill writes as much WAL as the rows it
-touches, and so brings that day nearer. Slots that keep less than 64 MB are not reported: their reader may just be restarting.
+touches, and so brings that day nearer. Slots that keep less than 64 MB are not reported: their reader may just be
+restarting.
 
 Start the reader again, or drop the slot. `max_slot_wal_keep_size` bounds what any slot may keep.
 """,

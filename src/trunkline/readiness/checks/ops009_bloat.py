@@ -41,9 +41,9 @@ CHECK = Check(
 At least a third of a table's rows, and 100,000, are dead by the server's statistics: versions that updates and
 deletes left behind, and that vacuum has not cleaned away. Scans read them, indexes point to them, caches hold them.
 
-`vacuum` makes their room usable again; `vacuum full` or pg_repack gives it back to the disk. If they come back, look for
-long transactions (OPS003), and make autovacuum come earlier for this table (`autovacuum_vacuum_scale_factor`).
-The number is an estimate of the server's: pages that are half empty without dead rows aren't seen.
+`vacuum` makes their room usable again; `vacuum full` or pg_repack gives it back to the disk. If they come back, look
+for long transactions (OPS003), and make autovacuum come earlier for this table (`autovacuum_vacuum_scale_factor`). The
+number is an estimate of the server's: pages that are half empty without dead rows aren't seen.
 """,
     find=find,
     bad=(

@@ -144,7 +144,7 @@ def _long_transactions(look: _Look, catalogue: Catalogue) -> tuple[LongTransacti
     if hidden:
         look.note.append(
             NotChecked(
-                what=f"how long the transactions of {hidden} sessions have been open",
+                what=f"how long the transactions of others have been open (sessions: {hidden})",
                 why=f"{catalogue.server.user} may not see what sessions of other roles do",
                 how=f"GRANT pg_read_all_stats TO {sql.Identifier(catalogue.server.user).as_string()};",
                 codes=("OPS003",),
@@ -158,8 +158,9 @@ select case when query = '<insufficient privilege>' then null else pid end,
        coalesce(usename, '')::text, coalesce(application_name, '')::text, coalesce(state, '')::text,
        coalesce(extract(epoch from clock_timestamp() - xact_start), 0)::float8, left(query, 80)::text
 from pg_catalog.pg_stat_activity
-where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
-  and (clock_timestamp() - xact_start > interval '1 minute' or query = '<insufficient privilege>')
+where datname = current_database() and pid <> pg_backend_pid() and usesysid is not null
+  and (backend_type = 'client backend' and clock_timestamp() - xact_start > interval '1 minute'
+       or query = '<insufficient privilege>')
 order by xact_start nulls last
 """
 

@@ -39,18 +39,19 @@ class Preparer:
         return None if statement.table in self.skipped else self._answer(statement, path=statement.search_path)
 
     def prepare_users(self, label: str, text: str) -> Prepared | None:
-        """A user's statement; None where it is of a kind that can't be prepared, or the server can't say."""
-        if _PREPARABLE.match(_without_comments(text)) is None:
-            self.note.append(
-                NotChecked(
-                    what=f"{label}: {_beginning(text)}",
-                    why="only SELECT, INSERT, UPDATE, DELETE, MERGE and VALUES can be prepared without running them",
-                    how="Try it on a copy of the database.",
-                    codes=("CMP002",),
-                )
+        """A user's statement; None where the server can't say, or reads it but looks at nothing that it names."""
+        answer = self._answer(Composed("file", label, text, None, None), path=None)
+        if answer is None or answer.error is not None or _PREPARABLE.match(_without_comments(text)):
+            return answer
+        self.note.append(
+            NotChecked(
+                what=f"{label}: {_beginning(text)}",
+                why="only SELECT, INSERT, UPDATE, DELETE, MERGE and VALUES can be prepared without running them",
+                how="Try it on a copy of the database.",
+                codes=("CMP002",),
             )
-            return None
-        return self._answer(Composed("file", label, text, None, None), path=None)
+        )
+        return None
 
     def _answer(self, statement: Composed, *, path: str | None) -> Prepared | None:
         error = self._parse(statement.sql, path)

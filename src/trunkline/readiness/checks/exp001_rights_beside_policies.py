@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import own_tables
 from trunkline.readiness.reach import held, told
 from trunkline.readiness.report import Finding
 
@@ -15,9 +14,9 @@ _BESIDE = ("truncate", "trigger", "references")
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """Rights that row-level security doesn't limit."""
-    for relation in own_tables(evidence):
+    for relation in evidence.catalogue.own_relations():
         rights = held(evidence.catalogue, relation, _BESIDE)
-        if rights:
+        if rights and relation.is_table:
             can_empty = any("truncate" in each for each in rights.values())
             yield Finding(
                 code=CHECK.code,
@@ -46,6 +45,11 @@ another way in (a SQL injection in a function, a direct connection) to use it: *
     bad=(
         Case(CLEAN + "grant truncate on orders to anon;", finds=("orders",)),
         Case(CLEAN + "grant all on shops to authenticated;", finds=("shops",)),
+        Case(
+            "create table parcels (id int) partition by list (id); create table small partition of parcels default;"
+            "grant truncate on small to anon;",
+            finds=("small",),
+        ),
     ),
     good=(Case(CLEAN), Case(CLEAN + "grant truncate on orders to service_role;")),
 )

@@ -252,11 +252,13 @@ def test_indexes_and_checks_are_told_in_columns_and_in_sql() -> None:
         CheckConstraint("body not like '%!'", name="calm"),
         Index("by_time", text("made_at desc nulls last"), "body", postgresql_where=text("body <> '%'")),
         Index("by_lower", func.lower(text("body"))),
+        Index("by_pattern", text('body collate "C" text_pattern_ops desc')),
         schema="desk",
     )
     wanted = target_of(notes, name="notes").tables[Name("desk", "notes")]
     assert [(each.name, each.columns, each.predicate) for each in wanted.indexes] == [
         ("by_lower", ("lower(body)",), None),
+        ("by_pattern", ("body",), None),
         ("by_time", ("made_at", "body"), "body <> '%'"),
         ("notes_body_key", ("body",), None),
     ]

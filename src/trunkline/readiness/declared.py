@@ -18,7 +18,7 @@ from sqlalchemy.schema import (
     sort_tables_and_constraints,  # pyright: ignore[reportUnknownVariableType] -- it carries no types
 )
 from sqlalchemy.sql.ddl import ExecutableDDLElement
-from sqlalchemy.sql.elements import ClauseElement, TextClause, UnaryExpression, conv
+from sqlalchemy.sql.elements import ClauseElement, conv
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 # Not `pyformat`, which is for drivers and doubles every per cent sign.
@@ -41,7 +41,10 @@ _SYNONYMS = {
 }
 _OF_LENGTH_ONE = ("bit", "character")
 _PARTS = re.compile(r"(?P<name>[\w. ]+?)\s*(\((?P<arguments>[^)]*)\))?(?P<rest> [\w ]+)?")
-_BY_COLUMN = re.compile(r'"?(?P<column>\w+)"?(\s+(asc|desc))?(\s+nulls\s+(first|last))?', re.IGNORECASE)
+_BY_COLUMN = re.compile(
+    r'("(?P<quoted>([^"]|"")+)"|(?P<plain>\w+))(\s+collate\s+\S+)?(\s+\w+_ops)?(\s+(asc|desc))?(\s+nulls\s+(first|last))?',
+    re.IGNORECASE,
+)
 
 
 def ddl_of(element: ExecutableDDLElement | CreateColumn) -> str:
@@ -147,22 +150,21 @@ def has_own_name(index: Index) -> bool:
 
 
 def key_columns(index: Index | ColumnCollectionConstraint) -> tuple[str, ...]:
-    """Key columns in order, without their direction; an expression is written out."""
+    """Key columns in order, without direction, collation and operators; an expression is written out."""
     if isinstance(index, Index):
         return tuple(_key(each, index) for each in index.expressions)
     return tuple(column.name for column in index.columns)
 
 
 def _key(key: ClauseElement | str, index: Index) -> str:
-    while isinstance(key, UnaryExpression):  # ascending, descending, nulls first, nulls last
-        key = cast("UnaryExpression[Any]", key).element
-    if isinstance(key, TextClause) and (plain := _BY_COLUMN.fullmatch(key.text.strip())):
-        table = index.table
-        if table is not None and plain["column"] in table.columns:
-            return plain["column"]
     if isinstance(key, Column):
         return key.name
-    return expression(key)
+    written = expression(key)
+    parts = _BY_COLUMN.fullmatch(written.strip())
+    if parts is None or index.table is None:
+        return written
+    name = parts["plain"] or parts["quoted"].replace('""', '"')
+    return name if name in index.table.columns else written
 
 
 def predicate_of(index: Index) -> str | None:

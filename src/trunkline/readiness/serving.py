@@ -90,7 +90,7 @@ def _serves(index: Index, wanted: TargetIndex, match: TableMatch) -> bool:
         return False
     if wanted.is_unique:
         return _is_as_unique(index, wanted, match)
-    return index.predicate is None or same(index.predicate, _predicate(wanted, match))
+    return index.predicate is None or _is_for_the_same_rows(index, wanted, match)
 
 
 def _is_as_unique(index: Index, wanted: TargetIndex, match: TableMatch) -> bool:
@@ -98,7 +98,7 @@ def _is_as_unique(index: Index, wanted: TargetIndex, match: TableMatch) -> bool:
     return (
         index.is_unique
         and len(index.columns) == len(wanted.columns)
-        and same(index.predicate, _predicate(wanted, match))
+        and _is_for_the_same_rows(index, wanted, match)
         and (nulls in index.definition.lower()) == (nulls in wanted.ddl.lower())
     )
 
@@ -108,11 +108,21 @@ def _begins_alike(index: Index, wanted: TargetIndex, match: TableMatch) -> bool:
     found = index.columns[: len(expected)]
     if wanted.is_unique and len(index.columns) == len(expected) and set(found) == set(expected):
         return True  # in whatever order
-    return all(_is_key(one, other, index) for one, other in zip(found, expected, strict=True))
+    return all(_is_key(one, other, index, wanted) for one, other in zip(found, expected, strict=True))
 
 
-def _is_key(found: str | None, expected: str, index: Index) -> bool:
-    return found == expected if found is not None else _plain(expected) in _plain(index.definition)
+def _is_key(found: str | None, expected: str, index: Index, wanted: TargetIndex) -> bool:
+    """Of one name, expressions are taken for the same: the server may have written them in another way."""
+    if found is not None:
+        return found == expected
+    return index.name == wanted.name or _plain(expected) in _plain(index.definition)
+
+
+def _is_for_the_same_rows(index: Index, wanted: TargetIndex, match: TableMatch) -> bool:
+    """Of one name, predicates are taken for the same, as expressions are."""
+    predicate = _predicate(wanted, match)
+    is_named_so = index.name == wanted.name and None not in (index.predicate, predicate)
+    return is_named_so or same(index.predicate, predicate)
 
 
 def _predicate(wanted: TargetIndex, match: TableMatch) -> str | None:

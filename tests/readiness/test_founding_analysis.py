@@ -46,6 +46,13 @@ def test_the_page_says_where_the_rules_land_beside_the_hand(report: Report) -> N
     assert table_of_the_page() == expected | {"Mean": (50, report.score)}
 
 
+def test_every_version_of_postgresql_is_graded_alike(any_url: str) -> None:
+    make_legacy(any_url, "newer")
+    report = analyse(any_url, target_of(Base.metadata, name="Trunkline"))
+    expected = {name: rule for name, (_, rule) in table_of_the_page().items() if name != "Mean"}
+    assert {each.name: each.score for each in report.components} == expected
+
+
 def test_what_both_can_see_is_near(report: Report) -> None:
     """Names and fields are read alike by a person and by the rules; policies and indexes only the rules try and map."""
     scores = {each.name: each.score for each in report.components}

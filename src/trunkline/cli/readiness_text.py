@@ -126,16 +126,16 @@ def _findings(report: Report, *, show_all: bool) -> RenderableType | None:
         return Group(Text("Findings", style="bold"), *map(_finding, report.findings))
     blockers = report.at_least("blocker")
     others = report.findings[len(blockers) :]
-    rest = Text(f"{'Also ' if blockers else ''}{words.counted(others)}: --all shows them.") if others else Text()
+    rest = [Text(f"{'Also ' if blockers else ''}{words.counted(others)}: --all shows them.")] if others else []
     if not blockers:
-        return rest
+        return Group(*rest)
     kinds = words.kinds(blockers)
     in_full = len(blockers) if len(blockers) <= _FEW else 1
     title = Text.assemble(
         ("Blockers", "bold"), f"  {words.number(len(blockers))}, of {len(kinds)} kind{'s' * (len(kinds) > 1)}"
     )
     parts = chain.from_iterable(_kind(kind, in_full) for kind in kinds)
-    return Group(title, *parts, Text(), rest)
+    return Group(title, *parts, *([Text(), *rest] if rest else []))
 
 
 def _kind(findings: Sequence[Finding], in_full: int) -> Iterable[RenderableType]:

@@ -105,7 +105,7 @@ def _blockers(report: Report) -> Html:
         _row(
             joined(words.title_of(kind[0].code), " ", element("small", kind[0].code)),
             words.number(len(kind)),
-            element("code", words.objects(kind, 3)),
+            words.objects(kind, 3),
             joined(*_prose(kind[0].impact)),
         )
         for kind in kinds
@@ -163,7 +163,7 @@ def _folded(findings: Sequence[Finding]) -> Html:
     first = findings[0]
     title = f"{words.number(len(findings))} times: {words.title_of(first.code)}"
     badge = _badge(first.severity, _SEVERITY_TONES[first.severity])
-    names = element("code", words.objects(findings, _FEW))
+    names = words.objects(findings, _FEW)
     summary = element("summary", badge, " ", element("strong", title), " ", element("small", first.code), " ", names)
     return element("details", summary, *map(_finding, findings), class_="kind")
 

@@ -16,8 +16,8 @@ def find(evidence: Evidence) -> Iterator[Finding]:
     """Rights that row-level security doesn't limit."""
     for relation in evidence.catalogue.own_relations():
         rights = held(evidence.catalogue, relation, _BESIDE)
-        if rights and relation.is_table:
-            can_empty = any("truncate" in each for each in rights.values())
+        if rights and relation.kind != "sequence":
+            can_empty = relation.is_table and any("truncate" in each for each in rights.values())
             yield Finding(
                 code=CHECK.code,
                 severity="major" if can_empty else "minor",
@@ -25,7 +25,11 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                 object=str(relation.name),
                 evidence=f"Beside all policies: {told(rights)}.",
                 impact="Whoever gets a connection as this role can "
-                + ("empty the table for all tenants." if can_empty else "hang code on it, or hold its rows fast."),
+                + (
+                    "empty the table for all tenants."
+                    if can_empty
+                    else "hang code on it, or find out which keys exist."
+                ),
                 remedy=f"revoke {', '.join(_BESIDE)} on {relation.name.sql} from public, {', '.join(rights)};",
             )
 
@@ -39,7 +43,8 @@ CHECK = Check(
 Row-level security limits SELECT, INSERT, UPDATE and DELETE. TRUNCATE empties a table whatever the policies say; TRIGGER
 lets a role run its code in everybody's statements; REFERENCES lets it find out which keys exist. Supabase's default
 privileges grant all of them to `anon` and `authenticated` on each new table. PostgREST offers no TRUNCATE, so it takes
-another way in (a SQL injection in a function, a direct connection) to use it: **major**, and taken away in one line.
+another way in (a SQL injection in a function, a direct connection) to use it: **major**, and taken away in one line. On
+views, where TRUNCATE does nothing, **minor**.
 """,
     find=find,
     bad=(

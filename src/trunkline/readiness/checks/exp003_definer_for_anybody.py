@@ -6,33 +6,44 @@ from collections.abc import Iterator
 
 from trunkline.postgres.catalogue.model import Catalogue, Function
 from trunkline.readiness.check import Case, Check, Evidence
-from trunkline.readiness.reach import can_enter, own_functions, passes_policies, signature
-from trunkline.readiness.report import Finding
+from trunkline.readiness.reach import PUBLIC_ROLES, can_enter, own_functions, passes_policies, signature
+from trunkline.readiness.report import Finding, Severity
+
+_SIGNED_UP = "Everybody who has signed up calls it"
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
-    """SECURITY DEFINER functions that `anon` can call, triggers' functions left out: nobody can call those."""
+    """SECURITY DEFINER functions, triggers' functions left out: nobody can call those."""
     for function in own_functions(evidence.catalogue):
-        if function.is_definer and not function.is_trigger and _anon_calls(evidence.catalogue, function):
-            around = passes_policies(evidence.catalogue, function.owner)
-            name = signature(function, always_with_schema=True)
-            yield Finding(
-                code=CHECK.code,
-                severity="major" if around else "minor",
-                component="exposure",
-                object=signature(function),
-                evidence=f"anon may call it, and it runs as {function.owner}"
-                + (", whom policies don't bind." if around else "."),
-                impact="Whoever holds the public key calls it without signing in, past the policies of its caller.",
-                remedy=f"revoke execute on function {name} from public, anon;\n"
-                f"grant execute on function {name} to authenticated;  -- those who are meant to call it",
-            )
+        if function.is_definer and not function.is_trigger:
+            yield from _judge(evidence.catalogue, function)
 
 
-def _anon_calls(catalogue: Catalogue, function: Function) -> bool:
-    roles = catalogue.roles_of("anon")
+def _judge(catalogue: Catalogue, function: Function) -> Iterator[Finding]:
+    callers = [role for role in PUBLIC_ROLES if _may_call(catalogue, role, function)]
+    around = passes_policies(catalogue, function.owner)
+    if not callers or (callers == ["authenticated"] and not around):
+        return
+    severity: Severity = "major" if around else "minor"
+    name = signature(function, always_with_schema=True)
+    yield Finding(
+        code=CHECK.code,
+        severity=severity if "anon" in callers else "info",
+        component="exposure",
+        object=signature(function),
+        evidence=f"{' and '.join(callers)} may call it, and it runs as {function.owner}"
+        + (", whom policies don't bind." if around else "."),
+        impact=("Whoever holds the public key calls it without signing in" if "anon" in callers else _SIGNED_UP)
+        + ", past the policies of its caller.",
+        remedy=f"revoke execute on function {name} from public, anon, authenticated;\n"
+        f"grant execute on function {name} to …;  -- those who are meant to call it",
+    )
+
+
+def _may_call(catalogue: Catalogue, role: str, function: Function) -> bool:
+    roles = catalogue.roles_of(role)
     may = any(each.grantee in roles and each.privilege == "execute" for each in function.grants)
-    return may and "anon" in catalogue.roles and can_enter(catalogue, "anon", function.name.schema)
+    return may and role in catalogue.roles and can_enter(catalogue, role, function.name.schema)
 
 
 CHECK = Check(
@@ -48,8 +59,8 @@ and grant it to those who need it.
 **Major** where policies don't bind the owner (a superuser, a role with BYPASSRLS, an owner of tables); else **minor**.
 Ignore it for functions that are meant for people who haven't signed in, and check all that they are given.
 
-Functions that only `authenticated` may call are not reported: telling members their organizations is just what a
-definer function is for.
+Where only `authenticated` may call it, it is **info**, and nothing where policies bind the owner: telling members which
+organizations are theirs is just what a definer function is for. Let it decide by `auth.uid()`, never by an argument.
 """,
     find=find,
     bad=(
@@ -58,14 +69,22 @@ definer function is for.
             " as 'select count(*) from auth.users';",
             finds=("total()",),
         ),
+        Case(
+            "create function total() returns bigint language sql security definer set search_path = ''"
+            " as 'select count(*) from auth.users'; revoke execute on function total() from public;"
+            " grant execute on function total() to authenticated;",
+            finds=("total()",),
+        ),
     ),
     good=(
         Case(
             "create function total() returns bigint language sql security definer set search_path = ''"
             " as 'select count(*) from auth.users'; revoke execute on function total() from public;"
-            " grant execute on function total() to authenticated;"
         ),
         Case("create function total() returns bigint language sql return 1;"),
     ),
-    covers=("splinter 0028_anon_security_definer_function_executable",),
+    covers=(
+        "splinter 0028_anon_security_definer_function_executable",
+        "splinter 0029_authenticated_security_definer_function_executable",
+    ),
 )

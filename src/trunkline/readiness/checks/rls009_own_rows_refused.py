@@ -8,14 +8,14 @@ from trunkline.postgres.catalogue.model import Relation
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.evidence.behaviour.values import Tried
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.reach import policies_remedy, policy_component
+from trunkline.readiness.reach import binding, policies_remedy, policy_component
 from trunkline.readiness.report import Finding
 from trunkline.readiness.tried import by_relation, details, told
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """Tables of the target on which an own row was refused."""
-    for relation, tried in by_relation(evidence, _is_refused):
+    for relation, tried in by_relation(evidence, lambda each: _is_refused(evidence, each)):
         words = details(tried)
         yield Finding(
             code=CHECK.code,
@@ -28,8 +28,12 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _is_refused(tried: Tried) -> bool:
-    return tried.observation.rows == "own" and tried.observation.outcome == "denied"
+def _is_refused(evidence: Evidence, tried: Tried) -> bool:
+    """Refused although there is a policy; RLS013 tells where there is none."""
+    seen = tried.observation
+    relation = evidence.catalogue.relations[tried.relation]
+    is_covered = not relation.has_row_security or any(binding(evidence.catalogue, relation, seen.role, seen.command))
+    return seen.rows == "own" and seen.outcome == "denied" and is_covered
 
 
 def _remedy(evidence: Evidence, relation: Relation, tried: list[Tried]) -> str:
@@ -54,7 +58,7 @@ CHECK = Check(
     about="""
 The models declare which role may do what with its own rows. Here it was tried, on made-up rows that are rolled back,
 and refused: a right or a policy is missing, or a policy asks for something else. The code gets errors, or worse, empty
-answers without one.
+answers without one. Where no policy is for the role and the command at all, RLS013 tells it.
 
 The row is as the models' declaration wants it, its person is a member of the organization with the strongest role that
 the table allows. Roles that hold no right at all in this database are left to RLS013.

@@ -6,18 +6,18 @@ refuses is mended by what it says (another value for the column of a failed chec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
-from trunkline.postgres.catalogue.model import Column, Constraint, Name, Relation
+from trunkline.postgres.catalogue.model import Column, Constraint, Name, Relation, Trigger
 from trunkline.readiness.evidence.asking import table, words
 from trunkline.readiness.evidence.candidates import values_for
 from trunkline.readiness.evidence.links import Links, Reference
-from trunkline.readiness.evidence.triggers import calls_only_known, unknown_triggers
+from trunkline.readiness.evidence.triggers import Event, calls_only_known, unknown_triggers
 
 _TRIES = 40
 
@@ -114,6 +114,11 @@ class World:
                 found |= values
         return found
 
+    def unknown_triggers(self, relation: Relation, event: Event) -> Iterator[Trigger]:
+        """Triggers that a command would start and that could leave something behind."""
+        are_made = all(row.is_made for tenant in self.tenants for row in tenant.rows.values())
+        return unknown_triggers(self.links.catalogue, relation, event, parents_are_made=are_made)
+
     def _row(self, relation: Relation, tenant: Tenant, above: tuple[Name, ...]) -> Row:
         if relation.name in tenant.rows:
             return tenant.rows[relation.name]
@@ -150,7 +155,7 @@ class World:
             raise CannotMake("it has a rewrite rule, which could write elsewhere")
         if self._deep:
             return
-        trigger = next(unknown_triggers(self.links.catalogue, relation, "insert"), None)
+        trigger = next(self.unknown_triggers(relation, "insert"), None)
         if trigger is not None:
             raise CannotMake(
                 f"trigger {trigger.name} would run, and what {trigger.function} does isn't known to be undone",

@@ -51,11 +51,20 @@ def fires_on(trigger: Trigger) -> frozenset[Event]:
     return frozenset(each for each in events if re.search(rf"(?:before|after|instead of|or) {each}\b", head))
 
 
-def unknown_triggers(catalogue: Catalogue, relation: Relation, event: Event) -> Iterator[Trigger]:
-    """Triggers that a command would start and that are not known to be harmless; those of partitions included."""
+def unknown_triggers(
+    catalogue: Catalogue, relation: Relation, event: Event, *, parents_are_made: bool
+) -> Iterator[Trigger]:
+    """Triggers that a command would start and that are not known to be harmless; those of partitions included.
+
+    Where parents are rows that were there before, a trigger that updates the parent isn't harmless.
+    """
     relations = [relation, *(each for each in catalogue.relations.values() if relation.name in each.parents)]
     for each in (trigger for table in relations for trigger in table.triggers):
-        if each.is_enabled and event in fires_on(each) and not _is_harmless(catalogue, relation, each, event):
+        if not each.is_enabled or event not in fires_on(each):
+            continue
+        if event == "insert" and _waits_for_null(relation, each):
+            continue
+        if not _is_harmless(catalogue, each, parents_are_made=parents_are_made):
             yield each
 
 
@@ -64,11 +73,11 @@ def calls_only_known(expression: str) -> bool:
     return all(_is_known(name) for name in _CALLED.findall(_stripped(expression)))
 
 
-def _is_harmless(catalogue: Catalogue, relation: Relation, trigger: Trigger, event: Event) -> bool:
-    if event == "insert" and _waits_for_null(relation, trigger):
-        return True
+def _is_harmless(catalogue: Catalogue, trigger: Trigger, *, parents_are_made: bool) -> bool:
     functions = [each for each in catalogue.functions if each.name == trigger.function]
-    return bool(functions) and all(_leaves_nothing(catalogue, each) for each in functions)
+    return bool(functions) and all(
+        _leaves_nothing(catalogue, each, parents_are_made=parents_are_made) for each in functions
+    )
 
 
 def _waits_for_null(relation: Relation, trigger: Trigger) -> bool:
@@ -78,14 +87,15 @@ def _waits_for_null(relation: Relation, trigger: Trigger) -> bool:
     return column is not None and not column.nullable and column.default is None
 
 
-def _leaves_nothing(catalogue: Catalogue, function: Function) -> bool:
+def _leaves_nothing(catalogue: Catalogue, function: Function, *, parents_are_made: bool) -> bool:
     if function.language not in ("plpgsql", "sql"):
         return False
     text = _stripped(function.source)
     for update in _UPDATE_OF_PARENT.finditer(text):
         if not _is_quiet(catalogue, update["table"]):
             return False
-    text = _UPDATE_OF_PARENT.sub(" ", text)
+    if parents_are_made:
+        text = _UPDATE_OF_PARENT.sub(" ", text)
     return not _FORBIDDEN.search(text) and all(_is_known(name) for name in _CALLED.findall(text))
 
 

@@ -14,7 +14,6 @@ from trunkline.readiness.evidence.behaviour.actors import Actor
 from trunkline.readiness.evidence.candidates import values_for
 from trunkline.readiness.evidence.links import Reference
 from trunkline.readiness.evidence.synthesis import Row, World, insert_of, where
-from trunkline.readiness.evidence.triggers import unknown_triggers
 from trunkline.readiness.target import Command
 
 
@@ -43,7 +42,7 @@ def trials(world: World, catalogue: Catalogue, relation: Relation, actor: Actor,
     if foreign.is_made:
         yield Trial("insert", "foreign", tuple(script.insert_abroad(foreign)))
     for command in ("update", "delete"):
-        if refusal := None if deep else _refusal(catalogue, relation, command):
+        if refusal := None if deep else _refusal(world, relation, command):
             yield Trial(command, "foreign", (), refusal)
             continue
         if own is not None and own.is_made:
@@ -166,10 +165,10 @@ class _Script:
 _KINDS = ("person", "organization", "parent")
 
 
-def _refusal(catalogue: Catalogue, relation: Relation, command: Literal["update", "delete"]) -> tuple[str, str] | None:
-    trigger = next(unknown_triggers(catalogue, relation, command), None)
+def _refusal(world: World, relation: Relation, command: Literal["update", "delete"]) -> tuple[str, str] | None:
+    trigger = next(world.unknown_triggers(relation, command), None)
     if trigger is None and command == "delete":
-        trigger = next(_triggers_below(catalogue, relation), None)
+        trigger = next(_triggers_below(world, relation), None)
     if trigger is None:
         return None
     return (
@@ -178,17 +177,17 @@ def _refusal(catalogue: Catalogue, relation: Relation, command: Literal["update"
     )
 
 
-def _triggers_below(catalogue: Catalogue, relation: Relation) -> Iterator[Trigger]:
+def _triggers_below(world: World, relation: Relation) -> Iterator[Trigger]:
     """Unknown triggers that a deletion would start in the tables that hang on this one."""
     seen: set[Name] = set()
     waiting = [relation.name]
     while waiting:
         name = waiting.pop()
         seen.add(name)
-        for child in catalogue.relations.values():
+        for child in world.links.catalogue.relations.values():
             actions = {each.on_delete for each in child.constraints if each.references == name}
             if "cascade" in actions and child.name not in seen:
-                yield from unknown_triggers(catalogue, child, "delete")
+                yield from world.unknown_triggers(child, "delete")
                 waiting.append(child.name)
             if not actions.isdisjoint(("set null", "set default")):
-                yield from unknown_triggers(catalogue, child, "update")
+                yield from world.unknown_triggers(child, "update")

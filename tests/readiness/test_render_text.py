@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 from tests.factories.reports import HOSTILE, finding, legacy_report, ready_report, unknown_report
 
-from trunkline.cli.readiness_text import draw
+from trunkline.cli.readiness_text import draw, draw_check
+from trunkline.readiness.check import Check
+from trunkline.readiness.checks import all_checks
+from trunkline.readiness.render.checks import example
 from trunkline.readiness.report import NotChecked, Report
 
 
@@ -37,7 +41,11 @@ def test_it_fits_80_columns_and_says_the_same_with_and_without_colour() -> None:
 
 def test_blockers_are_shown_in_full_and_the_rest_is_counted() -> None:
     text = drawn(legacy_report())
-    for part in ("SCH002 blocker  Table under an old name: bots", "alter table public.bots rename to agents;", "infinite recursion detected"):
+    for part in (
+        "SCH002 blocker  Table under an old name: bots",
+        "alter table public.bots rename to agents;",
+        "infinite recursion detected",
+    ):
         assert part in text
     assert "Also 1 major, 1 minor, 1 info: --all shows them." in text
     assert "7 rows point to no session." not in text
@@ -97,3 +105,19 @@ def test_names_are_shown_as_they_are() -> None:
 
 def test_bars_are_drawn_where_blocks_can_not_be() -> None:
     assert "############" in drawn(ready_report(), encoding="ascii")
+
+
+@pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.code)
+def test_every_check_is_explained_with_its_example(check: Check) -> None:
+    paper = io.StringIO()
+    draw_check(Console(file=paper, width=80, highlight=False), check)
+    text = paper.getvalue()
+    assert text.startswith(f"{check.code}  {check.title}")
+    sentence, sql = example(check) or ("", "")
+    assert " ".join(sentence.split()) in " ".join(text.split())
+    assert all(line in text for line in sql.splitlines())
+
+
+def test_most_checks_have_an_example_to_try() -> None:
+    without = [check for check in all_checks() if not (example(check) or ("", ""))[1]]
+    assert all(each.as_if for check in without for each in check.bad), "only a state of the server triggers these"

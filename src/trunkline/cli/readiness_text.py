@@ -57,9 +57,11 @@ def draw_check(console: Console, check: Check) -> None:
     console.print(f"[bold]{check.code}  {escape(check.title)}[/]")
     console.print(f"{_severity(check.severity)} at worst, in {check.component.replace('_', ' ')}\n")
     console.print(Markdown(check.about.strip()))
-    sentence, sql = example(check)
-    console.print(f"\n{escape(sentence)}\n")
-    console.print(escape("\n".join(f"    {line}" for line in sql.splitlines())), soft_wrap=True)
+    if shown := example(check):
+        sentence, sql = shown
+        console.print(f"\n{escape(sentence)}")
+        if sql:
+            console.print(escape("\n" + "\n".join(f"    {line}" for line in sql.splitlines())), soft_wrap=True)
     if check.covers:
         console.print(f"\nCovers: {escape(', '.join(check.covers))}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trunkline.readiness.check import Check
+from trunkline.readiness.check import Case, Check
 from trunkline.readiness.example import CLEAN
 
 _HEAD = f"""\
@@ -35,19 +35,31 @@ def render_checks(checks: Sequence[Check]) -> str:
     return "\n".join([_HEAD, *table, "", *("\n".join(_check(each)) for each in checks)])
 
 
-def example(check: Check) -> tuple[str, str]:
-    """What triggers a check: a sentence, and the SQL. The schema that most examples begin with is left out."""
-    case = check.bad[0]
+def example(check: Check) -> tuple[str, str] | None:
+    """What triggers a check: a sentence, and the SQL, which may be empty. The schema that many begin with is left out.
+
+    None where only a state of the server does, which no SQL makes.
+    """
+    cases = [case for case in check.bad if case.as_if is None]
+    case = next((case for case in cases if _own_sql(case)), cases[0] if cases else None)
+    if case is None:
+        return None
     begins = "On the example's schema" if case.sql.startswith(CLEAN) else "In an empty database"
-    found = ", ".join(f"`{name}`" for name in case.finds)
+    after = ", after this," if _own_sql(case) else ""
     statement = "; ".join(check.statements)
-    asked = f"asked about `{statement}` " if statement else ""
-    return f"{begins}, after this, {asked}it finds {found}:", case.sql.removeprefix(CLEAN).strip()
+    asked = f" asked about `{statement}`" if statement else ""
+    found = ", ".join(f"`{name}`" for name in case.finds)
+    return f"{begins}{after}{asked} it finds {found}.", _own_sql(case)
+
+
+def _own_sql(case: Case) -> str:
+    return case.sql.removeprefix(CLEAN).strip()
 
 
 def _check(check: Check) -> list[str]:
     covers = [f"Covers: {', '.join(check.covers)}.", ""] if check.covers else []
-    sentence, sql = example(check)
+    shown = example(check)
+    block = ["```sql", shown[1], "```", ""] if shown and shown[1] else []
     return [
         f"## {check.code}",
         "",
@@ -55,11 +67,7 @@ def _check(check: Check) -> list[str]:
         "",
         check.about.strip(),
         "",
-        sentence,
-        "",
-        "```sql",
-        sql,
-        "```",
-        "",
+        *([shown[0], ""] if shown else []),
+        *block,
         *covers,
     ]

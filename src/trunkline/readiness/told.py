@@ -21,8 +21,16 @@ def failures(failing: Sequence[Prepared], of: int) -> str:
     answers: dict[str, list[str]] = {}
     for each in failing:
         answers.setdefault(f"{each.error} ({each.sqlstate})", []).append(each.label)
-    told = "; ".join(f"{', '.join(labels)}: {answer}" for answer, labels in answers.items())
-    return f"{len(failing)} of {of} statements fail. {told[:1].upper()}{told[1:]}."
+    if len(answers) == 1 and len(failing) == of:
+        return f"All {of} statements fail: {next(iter(answers))}."
+    told = "; ".join(f"{answer} ({_some(labels)})" for answer, labels in answers.items())
+    return f"{len(failing)} of {of} statements fail: {told}."
+
+
+def _some(labels: Sequence[str]) -> str:
+    """The first of many."""
+    more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+    return f"{', '.join(labels[:3])}{more}"
 
 
 def size(of_bytes: int) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trunkline.postgres.catalogue.model import quote
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.evidence.data import BadRows
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import key_name, names
+from trunkline.readiness.find import key_name
 from trunkline.readiness.report import Finding
 
 _ANY = CLEAN + "alter table shops drop constraint shops_owner_id_name_key;"
@@ -33,7 +34,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _remedy(bad: BadRows) -> str:
-    columns = names(bad.columns)
+    columns = ", ".join(each if "(" in each else quote(each) for each in bad.columns)
     return (
         f"-- Look at them: select {columns}, count(*) from {bad.relation.sql} group by {columns} having count(*) > 1;\n"
         "-- then merge them, rename all but one, or delete all but one."

@@ -37,10 +37,10 @@ def find(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _update(bad: BadRows) -> str:
-    former, _, value = bad.rule.partition(" → ")
+    value = bad.rule.partition(" → ")[2]
     column = bad.where.partition(" = ")[0].removeprefix("t.")
     text = value.replace("'", "''")
-    return f"update {bad.relation.sql} as t set {column} = '{text}' where {bad.where}; -- {former}"
+    return f"update {bad.relation.sql} as t set {column} = '{text}' where {bad.where};"
 
 
 CHECK = Check(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from trunkline.postgres.catalogue.model import Index
-from trunkline.readiness.evidence.asking import calls_own_function, is_same_condition, mentioned, verbatim
-from trunkline.readiness.evidence.data.rows import SAMPLES
+from trunkline.readiness.evidence.asking import calls_own_function, is_same_condition, mentioned, renamed, verbatim
 from trunkline.readiness.evidence.data.session import Session
 from trunkline.readiness.evidence.data.source import Source
-from trunkline.readiness.evidence.data.values import BadRows
-from trunkline.readiness.target import TargetIndex
+from trunkline.readiness.evidence.data.values import SAMPLES, BadRows
+from trunkline.readiness.target import TargetIndex, TargetTable
 
 _LOOKUPS = 5_000
 """Keys of a large table that are looked up by an index."""
@@ -25,8 +25,11 @@ class _Key:
     """A unique key of the target, in the target's names."""
 
     columns: tuple[str, ...]
+    """An expression is written out."""
     predicate: str | None
     nulls_are_equal: bool
+    expressions: frozenset[str]
+    """Those of `columns` that are no columns."""
 
     @property
     def rule(self) -> str:
@@ -37,15 +40,15 @@ class _Key:
 
     def applies(self) -> sql.Composable:
         """A condition on rows as `Source.renamed` gives them."""
-        given = [] if self.nulls_are_equal else [sql.SQL("{} is not null").format(each) for each in self.identifiers]
+        given = [] if self.nulls_are_equal else [sql.SQL("{} is not null").format(each) for each in self.parts]
         if self.predicate:
             given.append(sql.SQL("({})").format(verbatim(self.predicate)))
         return sql.SQL(" and ").join(given) if given else sql.SQL("true")
 
     @property
-    def identifiers(self) -> list[sql.Identifier]:
+    def parts(self) -> list[sql.Composable]:
         """The columns for SQL."""
-        return [sql.Identifier(name) for name in self.columns]
+        return [verbatim(f"({part})") if part in self.expressions else sql.Identifier(part) for part in self.columns]
 
 
 def duplicates(session: Session, source: Source) -> Iterator[BadRows]:
@@ -58,21 +61,28 @@ def duplicates(session: Session, source: Source) -> Iterator[BadRows]:
 
 def _keys(source: Source) -> Iterator[_Key]:
     wanted = source.match.wanted
-    primary = _Key(wanted.primary_key, None, nulls_are_equal=False)
-    others = (_key(index) for index in wanted.indexes if index.is_unique)
+    primary = _Key(wanted.primary_key, None, nulls_are_equal=False, expressions=frozenset())
+    others = (_key(wanted, index) for index in wanted.indexes if index.is_unique)
     for key in dict.fromkeys((primary, *others)):
-        is_held = bool(key.columns) and all(source.match.actual(name) is not None for name in _needed(source, key))
-        if is_held and not calls_own_function(key.predicate or "") and not _is_enforced(source, key):
+        if key.columns and _can_be_asked(source, key) and not _is_enforced(source, key):
             yield key
 
 
-def _key(index: TargetIndex) -> _Key:
-    return _Key(index.columns, index.predicate, nulls_are_equal="nulls not distinct" in index.ddl.lower())
+def _key(wanted: TargetTable, index: TargetIndex) -> _Key:
+    return _Key(
+        columns=index.columns,
+        predicate=index.predicate,
+        nulls_are_equal="nulls not distinct" in index.ddl.lower(),
+        expressions=frozenset(index.columns).difference(wanted.columns),
+    )
 
 
-def _needed(source: Source, key: _Key) -> tuple[str, ...]:
-    """Columns of the target that the key and its predicate are made of. An expression is none: it isn't looked at."""
-    return (*key.columns, *mentioned(key.predicate or "", source.match.columns))
+def _can_be_asked(source: Source, key: _Key) -> bool:
+    """Whether the database has all columns of it, and nobody's own function would run."""
+    written = [*key.expressions, key.predicate or ""]
+    needed = {name for name in key.columns if name not in key.expressions}
+    needed.update(name for each in written for name in mentioned(each, source.match.columns))
+    return all(source.match.actual(name) is not None for name in needed) and not any(map(calls_own_function, written))
 
 
 def _is_enforced(source: Source, key: _Key) -> bool:
@@ -82,10 +92,18 @@ def _is_enforced(source: Source, key: _Key) -> bool:
         index.is_unique
         and index.is_valid
         and columns.issuperset(index.columns)
+        and all(_has_expression(source, index, each) for each in key.expressions)
         and _covers_predicate(source, key, index)
         and _covers_nulls(source, key, index)
         for index in source.relation.indexes
     )
+
+
+def _has_expression(source: Source, index: Index, expression: str) -> bool:
+    """Whether an index is made of an expression, however the server spells it."""
+    actual = {name: source.match.actual(name) or name for name in mentioned(expression, source.match.columns)}
+    words = re.findall(r"\w+", renamed(expression, actual).lower())
+    return set(words).issubset(re.findall(r"\w+", index.definition.lower()))
 
 
 def _covers_predicate(source: Source, key: _Key, index: Index) -> bool:
@@ -97,12 +115,12 @@ def _covers_predicate(source: Source, key: _Key, index: Index) -> bool:
 def _covers_nulls(source: Source, key: _Key, index: Index) -> bool:
     if not key.nulls_are_equal or "nulls not distinct" in index.definition.lower():
         return True
-    return not any(name is None or source.relation.columns[name].nullable for name in index.columns)
+    return not any(name is not None and source.relation.columns[name].nullable for name in index.columns)
 
 
 def _group(session: Session, source: Source, key: _Key) -> BadRows | None:
     """All rows by their key."""
-    names = sql.SQL(", ").join(key.identifiers)
+    names = sql.SQL(", ").join(key.parts)
     query = sql.SQL(
         "select pg_catalog.sum(count(*)) over (), {} from {} where {} group by {} having count(*) > 1 limit {}"
     ).format(_shown(key), source.renamed(), key.applies(), names, sql.Literal(SAMPLES))
@@ -114,10 +132,10 @@ def _group(session: Session, source: Source, key: _Key) -> BadRows | None:
 
 def _look_up(session: Session, source: Source, key: _Key) -> BadRows | None:
     """Some keys of a large table, each looked up by an index."""
-    if not _has_index(source, key):
+    if key.expressions or not _has_index(source, key):
         session.skip(
             _what(source, key),
-            f"the table has about {source.rows:,} rows and no index to look keys up by",
+            f"the table has about {source.rows:,} rows and no index to look these keys up by",
             "Run it again with --deep, which reads the whole table.",
             "DAT004",
         )
@@ -172,7 +190,7 @@ def _has_index(source: Source, key: _Key) -> bool:
 
 
 def _shown(key: _Key) -> sql.Composable:
-    texts = [sql.SQL("pg_catalog.left({}::pg_catalog.text, 40)").format(each) for each in key.identifiers]
+    texts = [sql.SQL("pg_catalog.left({}::pg_catalog.text, 40)").format(each) for each in key.parts]
     return sql.SQL("pg_catalog.concat_ws(', ', {})").format(sql.SQL(", ").join(texts))
 
 

@@ -9,10 +9,9 @@ from psycopg import sql
 
 from trunkline.postgres.catalogue.model import Catalogue, Column, Name, Relation, quote
 from trunkline.readiness.evidence.asking import table
-from trunkline.readiness.evidence.data.rows import SAMPLES
 from trunkline.readiness.evidence.data.session import Session
 from trunkline.readiness.evidence.data.source import Source, raw
-from trunkline.readiness.evidence.data.values import BadRows
+from trunkline.readiness.evidence.data.values import SAMPLES, BadRows
 from trunkline.readiness.target import TargetForeignKey
 
 _FAMILIES = (

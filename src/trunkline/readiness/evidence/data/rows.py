@@ -13,10 +13,9 @@ from trunkline.postgres.catalogue.model import quote
 from trunkline.readiness.evidence.asking import calls_own_function, mentioned, refused, renamed, verbatim
 from trunkline.readiness.evidence.data.session import Session
 from trunkline.readiness.evidence.data.source import Source, raw, stored_value
-from trunkline.readiness.evidence.data.values import BadRows, Fault
+from trunkline.readiness.evidence.data.values import SAMPLES, BadRows, Fault
 from trunkline.readiness.target import TargetCheck
 
-SAMPLES = 5
 _CODES: dict[Fault, str] = {"null": "DAT002", "outside check": "DAT003", "mapped value": "DAT005"}
 _BOUNDED = re.compile(r"character varying\((\d+)\)")
 _LIST_OF_VALUES = re.compile(r"\bin\s*\(|=\s*any\b", re.IGNORECASE)
@@ -76,7 +75,8 @@ def _check_rule(source: Source, check: TargetCheck, columns: tuple[str, ...]) ->
     # Elsewhere values may be anybody's words, and those have no place in a report.
     shows = columns[0] if len(columns) == 1 and _LIST_OF_VALUES.search(check.sql) else None
     condition = sql.SQL("not ({})").format(verbatim(check.sql))
-    where = sql.SQL("not ({})").format(verbatim(renamed(check.sql, _stored_names(source, columns))))
+    stored = sql.SQL("not ({})").format(verbatim(renamed(check.sql, _stored_names(source, columns))))
+    where = sql.SQL(" and ").join([stored, *_no_former_values(source, columns)])
     return _Rule("outside check", columns, f"check ({check.sql})", condition, where, shows)
 
 
@@ -96,6 +96,14 @@ def _too_long(source: Source) -> Iterator[_Rule]:
 
 def _stored(source: Source, name: str) -> sql.Composable:
     return raw(source.match.actual(name) or name)
+
+
+def _no_former_values(source: Source, columns: tuple[str, ...]) -> Iterator[sql.Composable]:
+    """Conditions that leave former values out."""
+    for name in columns:
+        if former := source.match.columns[name].wanted.formerly_values:
+            values = sql.SQL(", ").join(sql.Literal(value) for value in sorted(former))
+            yield sql.SQL("{}::text not in ({})").format(_stored(source, name), values)
 
 
 def _stored_names(source: Source, columns: tuple[str, ...]) -> dict[str, str]:

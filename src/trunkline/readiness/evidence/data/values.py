@@ -7,6 +7,9 @@ from typing import Literal
 
 from trunkline.postgres.catalogue.model import Name
 
+SAMPLES = 5
+"""At most so many samples are kept of each fault."""
+
 Fault = Literal["orphan", "null", "outside check", "duplicate", "mapped value"]
 
 
@@ -39,8 +42,8 @@ class BadRows:
 
     @property
     def samples_told(self) -> str:
-        """Some of them, in words: `7, 9, …`."""
-        more = ", …" if self.count > len(self.samples) else ""
+        """Some of them, in words: `7, 9`."""
+        more = " and others" if len(self.samples) >= SAMPLES and self.count > SAMPLES else ""
         return ", ".join(self.samples) + more if self.samples else "no samples"
 
 

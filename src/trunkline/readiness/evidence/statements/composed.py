@@ -13,6 +13,9 @@ from trunkline.readiness.evidence.statements.values import Origin
 from trunkline.readiness.matching import Matching, TableMatch
 from trunkline.readiness.target import Target, TargetTable
 
+_SEARCHED_OTHERWISE = ("json", "xml", "tsvector", "vector", "halfvec", "sparsevec", "point", "polygon", "geo")
+"""Beginnings of types that have no equality, or indexes for other questions."""
+
 
 @dataclass(frozen=True)
 class Composed:
@@ -59,7 +62,7 @@ def _new(wanted: TargetTable, match: TableMatch) -> Iterator[_Statement]:
         yield "update a row", _update(name, [each for each in writable if each not in key], key, types)
         yield "delete a row", sql.SQL("delete from {} where {}").format(table(name), _equal(key, types))
     for columns in _ways_in(wanted):
-        where = ", ".join(columns)
+        where = " and ".join(columns)
         statement = sql.SQL("select {} from {} where {}").format(_list(types), table(name), _equal(columns, types))
         yield f"read rows by {where}", statement
 
@@ -78,9 +81,9 @@ def _ways_in(wanted: TargetTable) -> Iterable[tuple[str, ...]]:
 
 
 def _can_be_compared(wanted: TargetTable, name: str) -> bool:
-    """A column, not an expression, of a type that has an equality."""
+    """A column, not an expression, of a type that code looks for by its value."""
     column = wanted.columns.get(name)
-    return column is not None and column.type not in ("json", "xml", "point", "polygon")
+    return column is not None and not column.type.startswith(_SEARCHED_OTHERWISE)
 
 
 def _insert(name: Name, columns: Iterable[str], types: Mapping[str, str]) -> sql.Composable:

@@ -111,6 +111,14 @@ def test_findings_of_no_component_are_shown_too() -> None:
     assert all("NEW001" in render(report) for render in RENDERERS.values())
 
 
+def test_many_findings_of_one_kind_are_folded_in_markdown() -> None:
+    many = tuple(finding("SCH003", "major", "agent_fields", f"agents.<c{at}>") for at in range(3))
+    text = render_markdown(ready_report().model_copy(update={"findings": many}))
+    assert "3 times</b>: agents.&lt;c0&gt;, agents.&lt;c1&gt; and 1 more</summary>" in text
+    assert all(f"`{each.object}`" in text for each in many)
+    assert text.count("<details>") == text.count("</details>") == 1
+
+
 def test_what_the_baseline_has_is_counted() -> None:
     report = ready_report().model_copy(update={"known_findings": 1})
     assert "1 finding is in the baseline and not shown." in render_markdown(report)

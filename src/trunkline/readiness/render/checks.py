@@ -45,11 +45,13 @@ def example(check: Check) -> tuple[str, str] | None:
     if case is None:
         return None
     begins = "On the example's schema" if case.sql.startswith(CLEAN) else "In an empty database"
-    after = ", after this," if _own_sql(case) else ""
-    statement = "; ".join(check.statements)
-    asked = f" asked about `{statement}`" if statement else ""
+    clauses = [begins]
+    if _own_sql(case):
+        clauses.append("after this")
+    if check.statements:
+        clauses.append(f"asked about `{'; '.join(check.statements)}`")
     found = ", ".join(f"`{name}`" for name in case.finds)
-    return f"{begins}{after}{asked} it finds {found}.", _own_sql(case)
+    return f"{', '.join(clauses)}{',' if len(clauses) > 1 else ''} it finds {found}.", _own_sql(case)
 
 
 def _own_sql(case: Case) -> str:

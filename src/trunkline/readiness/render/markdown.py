@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from html import escape
 from itertools import groupby
 
 from trunkline.readiness.render import words
 from trunkline.readiness.report import ChecklistItem, Component, Finding, Observation, Option, Report
 
+_FEW = 2
+"""Findings of one kind that are shown one by one."""
 _SPECIAL = re.compile(r"([\\`*\[\]<>~]|(?<!\w)_|_(?!\w))")
 
 
@@ -80,11 +83,24 @@ def _blockers(report: Report) -> str:
 def _component(component: Component, findings: Sequence[Finding]) -> str:
     title = f"### {component.name}: {words.percent(component.score)}, {words.status_of(component)}"
     shapes = f"*The code expects:* {_text(component.expected)}\n\n*The database has:* {_text(component.found)}"
-    return "\n\n".join([title, shapes, *map(_finding, findings)])
+    return "\n\n".join([title, shapes, *_findings(findings)])
 
 
 def _section(name: str, subject: str, findings: Sequence[Finding]) -> str:
-    return "\n\n".join([f"### {name}: {words.counted(findings)}", f"{subject}.", *map(_finding, findings)])
+    return "\n\n".join([f"### {name}: {words.counted(findings)}", f"{subject}.", *_findings(findings)])
+
+
+def _findings(findings: Sequence[Finding]) -> list[str]:
+    """Each by itself; many of one kind are folded under one line."""
+    return ["\n\n".join(map(_finding, kind)) if len(kind) <= _FEW else _folded(kind) for kind in words.kinds(findings)]
+
+
+def _folded(findings: Sequence[Finding]) -> str:
+    first = findings[0]
+    title = f"{first.code} {words.title_of(first.code)} ({first.severity}), {words.number(len(findings))} times"
+    names = escape(words.objects(findings, _FEW))
+    summary = f"<details><summary><b>{escape(title)}</b>: {names}</summary>"
+    return "\n\n".join([summary, *map(_finding, findings), "</details>"])
 
 
 def _finding(finding: Finding) -> str:

@@ -12,7 +12,7 @@ from trunkline.postgres.catalogue.model import Column, Relation
 _LITERAL = re.compile(r"'((?:[^']|'')*)'")
 _NUMBER = re.compile(r"(?<![\w.'])-?\d+(?:\.\d+)?")
 _LENGTH = re.compile(r"\((\d+)")
-_CHOOSES = re.compile(r"= ANY|=")
+_TEXTS = re.compile(r"text|character|citext|name|bpchar")
 _STRONGEST = ("owner", "admin", "administrator", "manager", "editor")
 _INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**53}
 _PLAIN: dict[str, tuple[str, ...]] = {
@@ -51,10 +51,11 @@ def values_for(relation: Relation, column: Column, *, is_membership: bool = Fals
     """
     checks = [each.definition for each in relation.constraints if each.kind == "check" and column.name in each.columns]
     own = [each.definition for each in relation.constraints if each.kind == "check" and each.columns == (column.name,)]
-    named = [text.replace("''", "'") for definition in own for text in _LITERAL.findall(definition)]
+    is_text = _TEXTS.match(column.base_type.rpartition(".")[2]) is not None
+    named = [text.replace("''", "'") for definition in own if is_text for text in _LITERAL.findall(definition)]
     usual = list(_usual(column, checks))
-    chosen = [text for definition in own if _CHOOSES.search(definition) for text in _LITERAL.findall(definition)]
-    found = list(column.enum_values) or ([*named, *usual] if chosen else [*usual, *named])
+    is_chosen = any("=" in definition for definition in own)
+    found = list(column.enum_values) or ([*named, *usual] if is_chosen else [*usual, *named])
     if is_membership and column.name == "role":
         strong = [each for each in _STRONGEST if each in found or (not named and not column.enum_values)]
         found = [*strong, *found]
@@ -75,7 +76,7 @@ def _usual(column: Column, checks: Iterable[str]) -> Iterator[str]:
             yield "{a}"
     elif plain == "uuid":
         yield str(uuid4())
-    elif plain in ("text", "character varying", "character", "citext", "name", "bpchar"):
+    elif _TEXTS.match(plain):
         yield from _texts(int(found[1]) if (found := _LENGTH.search(kind)) else None)
     elif plain in _INTEGERS:
         yield str(secrets.randbelow(_INTEGERS[plain] // 2) + _INTEGERS[plain] // 2 - 1)

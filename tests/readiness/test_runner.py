@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from tests.factories.proxy import wire_to
+from tests.factories.servers import running_server
 from tests.factories.supabase import make_supabase
 
 from trunkline.db.urls import sqlalchemy_url, with_database
@@ -22,12 +23,16 @@ EXAMPLE = example_target()
 OURS = target_of(Base.metadata, name="Trunkline")
 
 
+def make_shop(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as owner:
+        make_supabase(owner)
+        owner.execute(CLEAN.encode())
+
+
 @pytest.fixture
 def shop_url(empty_url: str) -> str:
     """The owner's URL of a database that is just as the example wants it."""
-    with psycopg.connect(empty_url, autocommit=True) as owner:
-        make_supabase(owner)
-        owner.execute(CLEAN.encode())
+    make_shop(empty_url)
     return empty_url
 
 
@@ -110,6 +115,22 @@ def test_what_could_not_be_seen_makes_the_verdict_unknown(reader_url: str) -> No
     assert report.not_checked
     assert not all(item.done for item in report.checklist)
     assert "could not be checked in full" in report.headline
+
+
+def test_a_standby_is_read_and_the_verdict_says_what_was_not_tried() -> None:
+    with running_server(18, standby=make_shop) as url:
+        report = analyse(url, EXAMPLE)
+    assert (report.verdict, report.status) == ("unknown", "COULD NOT CHECK")
+    assert {each.severity for each in report.findings} <= {"info"}
+    assert {each.key: each.score for each in report.components} == {
+        "architecture": 100,
+        "table_names": 100,
+        "fields": 100,
+        "rls_policies": None,
+        "indexes": 100,
+    }
+    assert report.score is None
+    assert any("standby" in each.why for each in report.not_checked)
 
 
 def test_ids_of_another_type_need_new_tables(shop_url: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,6 +75,23 @@ class _Situation:
         return self.evidence.matching.is_related
 
 
+def open_questions(not_checked: Iterable[NotChecked], checks: Sequence[Check]) -> tuple[NotChecked, ...]:
+    """What was not checked and could hold a blocker: it names no checks, or one whose worst is a blocker."""
+    severities = {check.code: check.severity for check in checks}
+    return tuple(
+        each for each in not_checked if not each.codes or any(severities.get(code) == "blocker" for code in each.codes)
+    )
+
+
+def components_of(items: Iterable[NotChecked], checks: Sequence[Check]) -> frozenset[str]:
+    """Keys of the components and sections that these leave open; all where one of them names no checks."""
+    items = tuple(items)
+    if any(not each.codes for each in items):
+        return frozenset(check.component for check in checks)
+    codes = {code for each in items for code in each.codes}
+    return frozenset(check.component for check in checks if check.code in codes)
+
+
 def look_out(
     evidence: Evidence,
     components: tuple[Component, ...],
@@ -83,23 +100,22 @@ def look_out(
     checks: Sequence[Check],
 ) -> Outlook:
     """Conclude. `checks` are those that were chosen, `not_checked` what could not be checked of them."""
-    open_questions = tuple(each for each in not_checked if _may_hold_a_blocker(each, checks))
+    questions = open_questions(not_checked, checks)
     ways = options(evidence)
-    verdict = _verdict(components, findings, open_questions)
+    verdict = _verdict(components, findings, questions)
     names = migrated_names(evidence)
     serious = (each for each in findings if each.severity in ("blocker", "major"))
     by_hand = tuple(each for each in serious if not migrates(each, names))
     status = _status(verdict, by_hand, is_related=evidence.matching.is_related)
-    situation = _Situation(evidence, components, findings, open_questions, ways, verdict, status, by_hand)
+    situation = _Situation(evidence, components, findings, questions, ways, verdict, status, by_hand)
     risk, reason = _risk(situation)
-    unchecked = {check.component for each in not_checked for check in checks if check.code in each.codes}
-    unchecked |= {each.component for each in all_checks() if each not in checks}
+    unchecked = components_of(not_checked, checks) | {each.component for each in all_checks() if each not in checks}
     return Outlook(
         verdict=verdict,
         score=mean(components),
         status=status,
         headline=_headline(situation),
-        checklist=checklist(evidence, findings, situation.advised, frozenset(unchecked)),
+        checklist=checklist(evidence, findings, situation.advised, unchecked),
         options=ways,
         risk=risk,
         risk_reason=reason,
@@ -113,19 +129,12 @@ def look_out(
 # Verdict
 
 
-def _may_hold_a_blocker(item: NotChecked, checks: Sequence[Check]) -> bool:
-    severities = {check.code: check.severity for check in checks}
-    return not item.codes or any(severities.get(code) == "blocker" for code in item.codes)
-
-
-def _verdict(
-    components: Sequence[Component], findings: Sequence[Finding], open_questions: Sequence[NotChecked]
-) -> Verdict:
+def _verdict(components: Sequence[Component], findings: Sequence[Finding], questions: Sequence[NotChecked]) -> Verdict:
     if any(each.severity == "blocker" for each in findings):
         return "not_ready"
     if any(each.status in ("partial", "missing") for each in components):
         return "not_ready"
-    if open_questions or any(each.status is None for each in components):
+    if questions or any(each.status is None for each in components):
         return "unknown"
     return "ready"
 

@@ -84,9 +84,10 @@ def analyse(
     evidence = look(url, target, chosen, in_full=not only, deep=deep, statements=statements, tell=tell)
     tell(Event("Judging", 97, 100))
     found = [finding for check in chosen for finding in check.find(evidence)]
-    components = grade(evidence, found)
-    findings = tuple(sorted(found, key=_order(target)))
     not_checked = tuple(dict.fromkeys((*evidence.not_checked, *evidence.behaviour.not_checked)))
+    unsure = outlook.components_of(outlook.open_questions(not_checked, chosen), chosen)
+    components = grade(evidence, found, unsure)
+    findings = tuple(sorted(found, key=_order(target)))
     view = outlook.look_out(evidence, components, findings, not_checked, chosen)
     server = evidence.catalogue.server
     tell(Event("Done", 100, 100))
@@ -157,7 +158,7 @@ class _Collection:
 
     def collect(self) -> Evidence:
         catalogue = self._read_catalogue()
-        self.notes.extend(_not_seen(catalogue))
+        self.notes.extend(_not_seen(catalogue, self.checks))
         matching = match(catalogue, self.target)
         asked = (self.connection, catalogue, self.target, matching)
 
@@ -270,12 +271,14 @@ def _left_out(chosen: Sequence[Check]) -> Iterator[NotChecked]:
         )
 
 
-def _not_seen(catalogue: Catalogue) -> Iterator[NotChecked]:
-    for sentence in catalogue.not_seen:
+def _not_seen(catalogue: Catalogue, checks: Sequence[Check]) -> Iterator[NotChecked]:
+    """Rows, sizes and settings out of sight. What could hold a blocker for it is noted by who tries it."""
+    codes = tuple(
+        check.code for check in checks if check.component in ("data", "operations") and check.severity != "blocker"
+    )
+    for sentence in catalogue.not_seen if codes else ():
         yield NotChecked(
-            what=sentence,
-            why="These rights are missing.",
-            how="Connect as the tables' owner.",
+            what=sentence, why="These rights are missing.", how="Connect as the tables' owner.", codes=codes
         )
 
 

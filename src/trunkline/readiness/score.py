@@ -6,7 +6,7 @@ Percentages are rounded down, so that 100 says that nothing is missing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
@@ -42,10 +42,20 @@ class _Grade:
     """False where something is missing that the share doesn't count: then it is never 100."""
 
 
-def grade(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Component, ...]:
-    """Each component of the target, in the target's order. One with a blocker in it isn't ready, whatever its score."""
+def grade(evidence: Evidence, findings: Iterable[Finding], unsure: Collection[str] = ()) -> tuple[Component, ...]:
+    """Each component of the target, in the target's order. One with a blocker in it isn't ready, whatever its score.
+
+    `unsure` are keys of components of which something could not be checked that could hold a blocker: they are never
+    100, and have no score where nothing else is missing.
+    """
     blocked = Counter(each.component for each in findings if each.severity == "blocker")
-    return tuple(_component(evidence, spec, blocked[spec.key]) for spec in evidence.target.components)
+    graded = (_component(evidence, spec, blocked[spec.key]) for spec in evidence.target.components)
+    return tuple(_unknown(each) if each.score == 100 and each.key in unsure else each for each in graded)
+
+
+def _unknown(component: Component) -> Component:
+    notes = f"{component.notes}; not all of it could be checked"
+    return component.model_copy(update={"score": None, "status": None, "notes": notes})
 
 
 def mean(components: Sequence[Component]) -> int | None:

@@ -167,6 +167,7 @@ def test_only_and_skip_choose_checks_and_say_what_was_left_out(shop_url: str) ->
     skip = analyse(shop_url, EXAMPLE, skip=["SCH003"])
     assert "SCH003" not in {each.code for each in skip.findings}
     assert skip.not_checked[-1].codes == ("SCH003",)
+    assert "1 check of" in skip.headline
 
 
 def test_an_unknown_code_is_refused() -> None:
@@ -268,6 +269,33 @@ def test_an_analysis_changes_nothing(owner_url: str) -> None:
             rows = owner.execute(sql.SQL("select count(*) from public.{}").format(sql.Identifier(table))).fetchone()
             assert rows == (0,), table
         assert owner.execute("select count(*) from auth.users").fetchone() == (0,)
+
+
+HOSTILE = """
+create schema evil;
+create function evil.shout() returns text language plpgsql as $$begin raise exception 'hostile'; end$$;
+create function evil.now() returns timestamptz language sql as $$select evil.shout()::timestamptz$$;
+create function evil.set_config(text, text, boolean) returns text language sql as $$select evil.shout()$$;
+create function evil.char_length(text) returns int language sql as $$select evil.shout()::int$$;
+create function evil.gen_random_uuid() returns uuid language sql as $$select evil.shout()::uuid$$;
+create function evil.format_type(oid, int) returns text language sql as $$select evil.shout()$$;
+create function evil.bad(int, int) returns boolean language sql as $$select evil.shout()::boolean$$;
+create operator evil.= (leftarg = int, rightarg = int, procedure = evil.bad);
+create table evil.pg_class (oid int); create table evil.shops (id int);
+"""
+
+
+def test_a_hostile_search_path_is_not_followed(shop_url: str) -> None:
+    execute(
+        shop_url,
+        HOSTILE + "grant usage on schema evil to public; insert into public.shops (owner_id, name)"
+        " values ('00000000-0000-4000-8000-000000000001', 'one')",
+    )
+    execute(shop_url, f"alter database {sqlalchemy_url(shop_url).database} set search_path = evil, pg_catalog, public")
+    report = analyse(shop_url, EXAMPLE)
+    assert report.score == 100
+    assert "hostile" not in report.model_dump_json()
+    assert {each.component for each in report.findings} <= {"operations", "exposure"}, "those of the schema itself"
 
 
 def test_a_table_that_somebody_holds_is_not_waited_for(shop_url: str) -> None:

@@ -61,6 +61,8 @@ class _Situation:
     status: str
     by_hand: tuple[Finding, ...]
     """Blockers and majors that no migration mends."""
+    left_out: int
+    """Checks that were not chosen."""
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
@@ -104,17 +106,18 @@ def look_out(
     ways = options(evidence)
     verdict = _verdict(components, findings, questions)
     names = migrated_names(evidence)
+    left_out = len(all_checks()) - len(checks)
     serious = (each for each in findings if each.severity in ("blocker", "major"))
     by_hand = tuple(each for each in serious if not migrates(each, names))
     status = _status(verdict, by_hand, is_related=evidence.matching.is_related)
-    situation = _Situation(evidence, components, findings, questions, ways, verdict, status, by_hand)
+    situation = _Situation(evidence, components, findings, questions, ways, verdict, status, by_hand, left_out)
     risk, reason = _risk(situation)
     unchecked = components_of(not_checked, checks) | {each.component for each in all_checks() if each not in checks}
     return Outlook(
         verdict=verdict,
         score=mean(components),
         status=status,
-        headline=_headline(situation),
+        headline=_headline(situation) + _left_out(situation),
         checklist=checklist(evidence, findings, situation.advised, unchecked),
         options=ways,
         risk=risk,
@@ -146,6 +149,12 @@ def _status(verdict: Verdict, by_hand: Sequence[Finding], *, is_related: bool) -
         return COULD_NOT
     is_mended = is_related and all(each.severity != "blocker" for each in by_hand)
     return PARTIALLY if is_mended else NOT_READY
+
+
+def _left_out(situation: _Situation) -> str:
+    return f" {_count(situation.left_out, 'check')} of {len(all_checks())} left out by choice." * bool(
+        situation.left_out
+    )
 
 
 def _headline(situation: _Situation) -> str:

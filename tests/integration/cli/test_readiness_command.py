@@ -87,7 +87,14 @@ async def test_text_fits_80_columns_without_colour_when_piped(command: Command, 
     lines = [line for line in ran.out.splitlines() if not line.startswith("  $ ")]
     assert max(map(len, lines)) <= 80
     assert re.match(r"(NOT READY|PARTIALLY READY - NEEDS MIGRATION)   score \d+ %\n", ran.out)
-    for part in ("Component", "Findings", "SCH001 blocker  Missing table: orders", "Migration at a glance", "Bottom line", "  $ "):
+    for part in (
+        "Component",
+        "Findings",
+        "SCH001 blocker  Missing table: orders",
+        "Migration at a glance",
+        "Bottom line",
+        "  $ ",
+    ):
         assert part in ran.out, part
     brief = await command.run("readiness", half_url, *EXAMPLE, **NARROW)
     assert "--all shows them" in brief.out

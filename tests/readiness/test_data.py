@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import psycopg
-from sqlalchemy import Column, Index, MetaData, String, Table, Uuid, func
+import pytest
+from sqlalchemy import CheckConstraint, Column, Index, Integer, MetaData, String, Table, Uuid, func
 from tests.factories.looks import look, run
 
 from trunkline.models import Base
 from trunkline.readiness.evidence.data import BadRows, DataEvidence, collect_data
+from trunkline.readiness.evidence.data import session as session_module
 from trunkline.readiness.example import example_target
 from trunkline.readiness.report import NotChecked
 from trunkline.readiness.target import target_of
@@ -320,3 +322,63 @@ def test_a_unique_index_over_an_expression_is_looked_at_and_believed_where_it_is
         run(empty_url, "drop index held; insert into people values (gen_random_uuid(), 'A@b')")
         data = collect_data(seen.connection, seen.catalogue, seen.target, seen.matching, deep=False, note=seen.note)
     assert data.bad == ()
+
+
+def test_a_question_that_takes_too_long_is_noted_and_the_others_are_asked(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = MetaData()
+    for name in ("slow", "swift"):
+        rule = "id > 0" if name == "swift" else "pg_sleep(id) is not null"
+        Table(name, metadata, Column("id", Integer, primary_key=True), CheckConstraint(rule, name=f"{name}_check"))
+    run(
+        empty_url,
+        """create table slow (id int primary key); insert into slow values (60);
+        create table swift (id int); insert into swift values (null)""",
+    )
+    monkeypatch.setattr(session_module, "TIMEOUT_MS", 100)
+    with look(empty_url, target_of(metadata, name="sleepers")) as seen:
+        data = collect_data(seen.connection, seen.catalogue, seen.target, seen.matching, deep=False, note=seen.note)
+    assert [(each.fault, str(each.relation)) for each in data.bad] == [("null", "swift")]
+    assert [each.what for each in seen.note] == ["NULLs and values of slow"]
+    assert "--deep" in seen.note[0].how
+
+
+def test_a_check_that_calls_a_function_of_the_database_is_not_run(empty_url: str) -> None:
+    metadata = MetaData()
+    Table("things", metadata, Column("id", Integer, primary_key=True), CheckConstraint("public.fits(id)", name="fits"))
+    run(
+        empty_url,
+        """create table things (id int primary key); insert into things values (1);
+        create function fits(int) returns boolean language plpgsql as 'begin raise exception ''it ran''; end'""",
+    )
+    with look(empty_url, target_of(metadata, name="things")) as seen:
+        data = collect_data(seen.connection, seen.catalogue, seen.target, seen.matching, deep=False, note=seen.note)
+    assert data.bad == ()
+    assert [(each.what, each.codes) for each in seen.note] == [("rows of things outside fits", ("DAT003",))]
+
+
+def test_a_rule_that_does_not_run_is_noted_with_the_servers_words_and_the_others_count(empty_url: str) -> None:
+    metadata = MetaData()
+    Table(
+        "things",
+        metadata,
+        Column("id", Integer, primary_key=True),
+        Column("size", Integer, nullable=False),
+        CheckConstraint("upside_down(size)", name="odd"),
+    )
+    run(empty_url, "create table things (id int primary key, size int); insert into things values (1, null)")
+    with look(empty_url, target_of(metadata, name="things")) as seen:
+        data = collect_data(seen.connection, seen.catalogue, seen.target, seen.matching, deep=False, note=seen.note)
+    assert [each.fault for each in data.bad] == ["null"]
+    [note] = seen.note
+    assert note.what == "rows of things against check (upside_down(size))"
+    assert "upside_down(integer) does not exist" in note.why
+
+
+def test_a_lost_connection_is_no_answer(empty_url: str) -> None:
+    run(empty_url, OLD)
+    with look(empty_url, example_target()) as seen, pytest.raises(psycopg.OperationalError):
+        run(empty_url, f"select pg_terminate_backend({seen.connection.info.backend_pid}, 5000)")
+        collect_data(seen.connection, seen.catalogue, seen.target, seen.matching, deep=False, note=seen.note)
+    assert seen.note == []

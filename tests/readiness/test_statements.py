@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import psycopg
-from sqlalchemy import Column, ForeignKey, MetaData, Table, Text, Uuid
+import pytest
+from sqlalchemy import Column, Computed, ForeignKey, MetaData, Table, Text, Uuid
 from tests.factories.looks import look, run
 
+from trunkline.readiness.check import Evidence
 from trunkline.readiness.checks.cmp001_new_statement_fails import CHECK as NEW_FAILS
 from trunkline.readiness.checks.cmp003_old_statement_fails import CHECK as OLD_FAILS
+from trunkline.readiness.evidence.behaviour import Behaviour
+from trunkline.readiness.evidence.data import DataEvidence
+from trunkline.readiness.evidence.operations import collect_activity
 from trunkline.readiness.evidence.statements import Prepared, collect_statements
 from trunkline.readiness.example import CLEAN, example_target
 from trunkline.readiness.report import NotChecked
@@ -130,8 +135,6 @@ def test_code_that_names_no_schema_finds_its_tables_in_another(empty_url: str) -
 
 
 def test_a_generated_column_is_not_written(empty_url: str) -> None:
-    from sqlalchemy import Computed
-
     metadata = MetaData()
     Table(
         "notes",
@@ -183,11 +186,21 @@ def test_a_former_name_that_is_gone_while_another_is_there_is_half_a_migration(e
     )
     with look(empty_url, legacy(), path="public") as seen:
         parts = (seen.connection, seen.catalogue, seen.target, seen.matching)
-        evidence = collect_statements(*parts, [], seen.note)
-    failing = [each for each in evidence.prepared if each.origin == "old application" and each.error]
-    assert [(str(each.table), each.sqlstate) for each in failing] == [("bots", "42P01")]
-    assert OLD_FAILS.code == "CMP003"
-    assert NEW_FAILS.code == "CMP001"
+        statements = collect_statements(*parts, [], seen.note)
+        evidence = Evidence(
+            catalogue=seen.catalogue,
+            target=seen.target,
+            matching=seen.matching,
+            data=DataEvidence(bad=(), sampled=()),
+            behaviour=Behaviour(tried=(), not_checked=()),
+            statements=statements,
+            activity=collect_activity(seen.connection, seen.catalogue, seen.note),
+        )
+    [finding] = OLD_FAILS.find(evidence)
+    assert (finding.object, finding.severity) == ("bots", "major")
+    assert finding.evidence == 'The statement fails (read rows): relation "public.bots" does not exist (42P01).'
+    [missing] = NEW_FAILS.find(evidence)
+    assert missing.object == "agent_sessions"
 
 
 def test_where_no_former_name_is_left_there_is_no_old_application(empty_url: str) -> None:
@@ -197,3 +210,11 @@ def test_where_no_former_name_is_left_there_is_no_old_application(empty_url: str
     )
     prepared, _ = prepare(empty_url, target=legacy())
     assert {each.origin for each in prepared} == {"new application"}
+
+
+def test_a_connection_that_is_lost_is_no_answer(empty_url: str) -> None:
+    run(empty_url, READY)
+    with look(empty_url, example_target(), path="public") as seen, pytest.raises(psycopg.OperationalError):
+        run(empty_url, f"select pg_terminate_backend({seen.connection.info.backend_pid}, 5000)")
+        collect_statements(seen.connection, seen.catalogue, seen.target, seen.matching, [], seen.note)
+    assert seen.note == []

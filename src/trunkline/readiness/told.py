@@ -22,7 +22,8 @@ def failures(failing: Sequence[Prepared], of: int) -> str:
     for each in failing:
         answers.setdefault(f"{each.error} ({each.sqlstate})", []).append(each.label)
     if len(answers) == 1 and len(failing) == of:
-        return f"All {of} statements fail: {next(iter(answers))}."
+        whole = f"All {of} statements fail" if of > 1 else f"The statement fails ({failing[0].label})"
+        return f"{whole}: {next(iter(answers))}."
     told = "; ".join(f"{answer} ({_some(labels)})" for answer, labels in answers.items())
     return f"{len(failing)} of {of} statements fail: {told}."
 
@@ -54,3 +55,11 @@ def whole_size(catalogue: Catalogue, relation: Relation) -> int:
     """Bytes of a table with its partitions and heirs."""
     heirs = (each for each in catalogue.relations.values() if relation.name in each.parents)
     return relation.size_bytes + sum(whole_size(catalogue, each) for each in heirs)
+
+
+def whole_rows(catalogue: Catalogue, relation: Relation) -> int:
+    """Estimated rows of a table with its partitions and heirs."""
+    heirs = [each for each in catalogue.relations.values() if relation.name in each.parents]
+    if relation.kind == "partitioned table":  # its own number is the sum already, where there is one
+        return sum(whole_rows(catalogue, each) for each in heirs) or relation.rows
+    return relation.rows + sum(whole_rows(catalogue, each) for each in heirs)

@@ -9,26 +9,28 @@ from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
 from trunkline.readiness.find import tables
 from trunkline.readiness.matching import TableMatch
+from trunkline.readiness.options import FILLED_ROWS_PER_S
 from trunkline.readiness.report import Finding
-from trunkline.readiness.told import size, span, whole_size
+from trunkline.readiness.told import size, span, whole_rows, whole_size
 
-RATE = 20 * 1024**2
-"""Bytes that a paced backfill rewrites in a second, indexes included; cautious, for a small server."""
 _LONG_S = 600
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """One for each large table that the migration has something to do with."""
     for match, relation in tables(evidence):
-        total = whole_size(evidence.catalogue, relation)
-        seconds = total / RATE
+        rows = whole_rows(evidence.catalogue, relation)
+        seconds = rows / FILLED_ROWS_PER_S
         if seconds > _LONG_S and _is_rewritten(match):
             yield Finding(
                 code=CHECK.code,
                 severity="info",
                 component="operations",
                 object=str(relation.name),
-                evidence=f"{relation.name} takes {size(total)} with its indexes, and has columns to fill.",
+                evidence=(
+                    f"{relation.name} has about {rows:,} rows in {size(whole_size(evidence.catalogue, relation))},"
+                    " and columns to fill."
+                ),
                 impact=f"Rewriting it takes about {span(seconds)}, and up to that much disk once more.",
                 remedy=(
                     "trunkline migrate start URL\n"
@@ -46,8 +48,11 @@ def _is_rewritten(match: TableMatch) -> bool:
 
 
 def _grown(evidence: Evidence) -> Evidence:
-    """Each table as if it had 50 GB."""
-    relations = {name: replace(each, size_bytes=50 * 1024**3) for name, each in evidence.catalogue.relations.items()}
+    """Each table as if it had fifty million rows."""
+    relations = {
+        name: replace(each, rows=50_000_000, size_bytes=10 * 1024**3)
+        for name, each in evidence.catalogue.relations.items()
+    }
     matches = {
         name: replace(match, relation=None if match.relation is None else relations[match.relation.name])
         for name, match in evidence.matching.tables.items()
@@ -65,9 +70,9 @@ CHECK = Check(
     component="operations",
     severity="info",
     about="""
-The migration has to fill or convert columns of a table for which, at a cautious 20 MB a second, it needs more than ten
-minutes. It does so in small batches beside the running applications, paced, and goes on where it was interrupted; no
-lock is held for that time. But it takes disk: each rewritten row stays as a dead one until vacuum comes.
+The migration has to fill or convert columns of a table for which, at a paced 5,000 rows a second, it needs more than
+ten minutes. It does so in small batches beside the running applications, and goes on where it was interrupted; no lock
+is held for that time. But it takes disk: each rewritten row stays as a dead one until vacuum comes.
 
 Start it at a quiet hour, with as much free disk as the table takes. Tables that only change their names are not named
 here, whatever their size: that takes milliseconds.

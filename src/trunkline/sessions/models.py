@@ -106,7 +106,8 @@ class AgentSession(Tenant, Base):
             "client_reference",
             unique=True,
             postgresql_nulls_not_distinct=True,
-            postgresql_where=text("client_reference is not null"),
+            # One that is over keeps its reference, and leaves the place to the next.
+            postgresql_where=text("client_reference is not null and status = 'active'"),
         ),
         Index("agent_sessions_agent_activity_idx", "organization_id", "agent_id", text("last_activity_at desc")),
         Index(

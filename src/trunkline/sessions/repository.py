@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -45,7 +46,7 @@ Values = Mapping[str, Any]
 
 
 async def add_session(session: TenantSession, values: Values) -> bool:
-    """Insert a session; False where the client_reference names one already."""
+    """Insert a session; False where the client_reference names an open one already."""
     columns = ", ".join(values)
     marks = ", ".join(f":{name}" for name in values)
     statement = text(f"insert into agent_sessions ({columns}) values ({marks}) on conflict do nothing")
@@ -63,16 +64,27 @@ async def find_whole_session(session: TenantSession, handle: str) -> AgentSessio
     return await _one(session, _by_handle(handle))
 
 
-async def session_by_reference(session: TenantSession, values: Values) -> AgentSession | None:
-    """A session by the caller's own name for it, on the same agent, channel and website."""
-    query = select(AgentSession).where(
-        AgentSession.organization_id == values["organization_id"],
-        AgentSession.agent_id == values["agent_id"],
-        AgentSession.channel == values["channel"],
-        AgentSession.website_domain.is_not_distinct_from(values["website_domain"]),
-        AgentSession.client_reference == values["client_reference"],
+async def open_session_by_reference(
+    session: TenantSession, values: Values
+) -> tuple[AgentSession, timedelta, timedelta] | None:
+    """The open session of the caller's own name on the same agent, channel and website, locked; its age and idleness.
+
+    None where there is none, or the one that there was has been closed by whoever held the lock.
+    """
+    query = (
+        select(AgentSession, func.now() - AgentSession.started_at, func.now() - AgentSession.last_activity_at)
+        .where(
+            AgentSession.organization_id == values["organization_id"],
+            AgentSession.agent_id == values["agent_id"],
+            AgentSession.channel == values["channel"],
+            AgentSession.website_domain.is_not_distinct_from(values["website_domain"]),
+            AgentSession.client_reference == values["client_reference"],
+            AgentSession.status == "active",
+        )
+        .with_for_update(key_share=True)
     )
-    return await _one(session, query)
+    found = (await session.execute(query)).one_or_none()
+    return None if found is None else (found[0], found[1], found[2])
 
 
 async def page_of_sessions(

@@ -44,6 +44,9 @@ WINDOW_BYTES = 1024
 """Most text in `conversation_history`. It is rewritten with each turn, so its size is what a turn costs; the model is
 given the messages themselves, up to the agent's `history_max_messages` and `history_max_tokens`."""
 
+STARTS = 5
+"""How often a session is looked for by its client_reference while others close and make it. Twice is mostly enough."""
+
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -477,14 +480,30 @@ async def _start(session: TenantSession, agent: Agent, new: NewSession, domain: 
         "website_domain": domain,
         "channel": new.channel,
     }
-    made = await repository.add_session(session, values)
-    if made:
-        row = await repository.find_whole_session(session, handle)
-    else:
-        row = await repository.session_by_reference(session, values)
-    if row is None:
-        raise UnknownSession("The session vanished while it was being made. Try again.")
-    return Started(row, full, made)
+    for _ in range(STARTS):
+        if await repository.add_session(session, values):
+            return Started(await get(session, handle), full, is_new=True)
+        found = await repository.open_session_by_reference(session, values)
+        if found is not None:
+            row, age, idle = found
+            closing = await _closing(session, row, age.total_seconds(), idle.total_seconds())
+            if closing is None:
+                return Started(row, full, is_new=False)
+            await repository.end_session(session, row.session_id, closing)
+    raise SessionBusy("Others start and end sessions of this client_reference. Try again.", retry_after_s=1)
+
+
+async def _closing(session: TenantSession, row: AgentSession, age_s: float, idle_s: float) -> str | None:
+    """The status that an open session gets before another one takes its client_reference; None if it goes on."""
+    if await repository.running_turn(session, row.id) is not None:
+        return None
+    if row.agent_version_id is None:
+        return "ended"
+    _, settings = await agents.published_settings(session, row.agent_version_id)
+    passed = _passed_limit(settings, age_s=age_s, idle_s=idle_s, messages=row.message_count)
+    if passed is None:
+        return None
+    return "ended" if isinstance(passed, SessionFull) else "timeout"
 
 
 def _answer_values(turn: Admission, answer: MessageView, status: str) -> dict[str, Any]:
@@ -525,20 +544,33 @@ def _pinned(row: Any) -> UUID:
 
 
 def _check_open(row: Any, settings: AgentSettings) -> None:
+    """Refuse what a session takes no more. A message that stands already was within the limits when it came."""
     if row.status != "active":
         raise SessionEnded(f"This session is over ({row.status}). Start a new one.")
+    if row.turn_id is not None:
+        return
+    passed = _passed_limit(settings, age_s=row.age_s, idle_s=row.idle_s, messages=row.message_count)
+    if passed is not None:
+        raise passed
+
+
+def _passed_limit(
+    settings: AgentSettings, *, age_s: float, idle_s: float, messages: int
+) -> SessionEnded | SessionFull | None:
+    """Why a session takes no further message."""
     limits = {
-        "idle_timeout_seconds": (row.idle_s, settings.idle_timeout_seconds),
-        "session_ttl_seconds": (row.age_s, settings.session_ttl_seconds),
-        "max_session_seconds": (row.age_s, settings.max_session_seconds),
+        "idle_timeout_seconds": (idle_s, settings.idle_timeout_seconds),
+        "session_ttl_seconds": (age_s, settings.session_ttl_seconds),
+        "max_session_seconds": (age_s, settings.max_session_seconds),
     }
     for name, (spent, limit) in limits.items():
         if spent > limit:
-            raise SessionEnded(f"This session is over: the agent's {name} of {limit} s has passed. Start a new one.")
-    if row.message_count >= settings.max_messages_per_session:
-        raise SessionFull(
+            return SessionEnded(f"This session is over: the agent's {name} of {limit} s has passed. Start a new one.")
+    if messages >= settings.max_messages_per_session:
+        return SessionFull(
             f"This session has reached its {settings.max_messages_per_session} messages. Start a new one."
         )
+    return None
 
 
 async def _begin(

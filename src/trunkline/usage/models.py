@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Numeric
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Numeric, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from trunkline.db.access import AUTHENTICATED, SERVICE, Allow, claimed_within_session, member
@@ -51,6 +51,8 @@ class UsageLog(Tenant, Created, Base):
     tokens_used: Mapped[int]
     input_tokens: Mapped[int | None]
     output_tokens: Mapped[int | None]
+    is_estimated: Mapped[bool] = mapped_column(server_default=text("false"))
+    """The provider told no tokens, or was stopped before: these are a guess from the length of the texts."""
     audio_ms: Mapped[int | None] = mapped_column(Integer())
     cost_usd: Mapped[Decimal | None] = mapped_column(Numeric(18, 9))
     latency_ms: Mapped[int | None] = mapped_column(Integer())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import LiteralString
 
+import psycopg
+from psycopg import sql
 from tests.factories.server import WEBSITE, Caller, Served, Shop, open_shop, serving, settings_for
 
 
@@ -149,3 +152,64 @@ async def test_ten_at_once_find_or_make_one_session(program: Caller, shop: Shop)
     answers = await asyncio.gather(*(program.call("POST", "/v1/sessions", asked) for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
     assert len({answer.json()["session_id"] for answer in answers}) == 1
+
+
+async def test_a_client_reference_gets_a_new_session_when_its_own_is_over(program: Caller, shop: Shop) -> None:
+    agent = shop.agent(max_messages_per_session=1)
+    reasons: tuple[tuple[str, LiteralString | None], ...] = (
+        ("ended", None),
+        ("timeout", "last_activity_at = now() - interval '1 day'"),
+        ("timeout", "started_at = now() - interval '2 days'"),
+        ("ended", "message_count = 1"),
+    )
+    seen: list[str] = []
+    for status, change in reasons:
+        session = (await program.start(agent, client_reference="user-42"))["session_id"]
+        if change is None:
+            await program.ask("POST", f"/v1/sessions/{session}/end")
+        else:
+            with psycopg.connect(shop.owner_url) as connection:
+                statement = sql.SQL("update public.agent_sessions set {} where session_id = %s")
+                connection.execute(statement.format(sql.SQL(change)), (session,))
+        asked = {"agent_id": str(agent), "website_domain": WEBSITE, "client_reference": "user-42"}
+        answers = await asyncio.gather(*(program.call("POST", "/v1/sessions", asked) for _ in range(10)))
+        assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
+        (fresh,) = {answer.json()["session_id"] for answer in answers}
+        assert fresh not in [*seen, session]
+        old = await program.ask("GET", f"/v1/sessions/{session}")
+        assert (old["status"], old["client_reference"], old["ended_at"] is None) == (status, "user-42", False)
+        assert (await program.say(fresh, "Hello")).status_code == 200
+        await program.ask("POST", f"/v1/sessions/{fresh}/end")
+        seen += [session, fresh]
+
+
+async def test_a_session_that_answers_is_not_closed_by_its_client_reference(program: Caller, shop: Shop) -> None:
+    agent = shop.agent("hang-after-1")
+    session = (await program.start(agent, client_reference="user-42"))["session_id"]
+    stream = program.stream(session, "Hello")
+    turn = (await anext(stream)).data["turn_id"]
+    shop.sql("update public.agent_sessions set started_at = now() - interval '2 days'")
+    assert (await program.start(agent, client_reference="user-42"))["session_id"] == session
+    await program.ask("POST", f"/v1/sessions/{session}/turns/{turn}/cancel")
+    await stream.aclose()
+    assert (await program.start(agent, client_reference="user-42"))["session_id"] != session
+
+
+async def test_limits_that_its_own_message_has_passed_refuse_no_retry(
+    program: Caller, shop: Shop, replica: Served
+) -> None:
+    session = (await program.start(shop.agent("fail-after-1", max_messages_per_session=1)))["session_id"]
+    assert (await program.say(session, "Hello", "k")).status_code == 502
+    assert (await program.say(session, "Hello", "k")).status_code == 502
+    shop.sql(
+        "update public.agent_sessions set started_at = now() - interval '2 days',"
+        " last_activity_at = now() - interval '2 days'"
+    )
+    other = await program.say(session, "Something else")
+    assert (other.status_code, other.json()["code"]) == (409, "session_ended")
+    shop.mend("echo")
+    program = replica.caller(shop.key)
+    assert (await program.say(session, "Hello", "k")).status_code == 200
+    shop.sql("update public.agent_sessions set status = 'ended'")
+    assert (await program.say(session, "Hello", "k")).status_code == 200  # what was answered stands
+    assert [role for role, _, _ in shop.messages(session)] == ["user", "assistant"]

@@ -547,7 +547,7 @@ CREATE INDEX agent_sessions_agent_activity_idx ON agent_sessions (organization_i
 -- next
 CREATE INDEX agent_sessions_agent_version_id_idx ON agent_sessions (agent_version_id);
 -- next
-CREATE UNIQUE INDEX agent_sessions_client_reference_key ON agent_sessions (organization_id, agent_id, channel, website_domain, client_reference) NULLS NOT DISTINCT WHERE client_reference is not null;
+CREATE UNIQUE INDEX agent_sessions_client_reference_key ON agent_sessions (organization_id, agent_id, channel, website_domain, client_reference) NULLS NOT DISTINCT WHERE client_reference is not null and status = 'active';
 -- next
 CREATE INDEX agent_sessions_organization_id_user_id_idx ON agent_sessions (organization_id, user_id) WHERE user_id is not null;
 -- next
@@ -637,6 +637,7 @@ CREATE TABLE usage_logs (
 	tokens_used BIGINT NOT NULL, 
 	input_tokens BIGINT, 
 	output_tokens BIGINT, 
+	is_estimated BOOLEAN DEFAULT false NOT NULL, 
 	audio_ms INTEGER, 
 	cost_usd NUMERIC(18, 9), 
 	latency_ms INTEGER, 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from sqlalchemy import Column, ForeignKey, MetaData, Table, Uuid
 from tests.factories.supabase import make_supabase
 
 from trunkline.models import Base
@@ -79,6 +80,18 @@ def test_without_marks_the_foreign_keys_are_the_architecture(shop_url: str) -> N
     architecture = graded(shop_url, "architecture")
     assert (architecture.score, architecture.status) == (0, "missing")
     assert "orders(shop_id) to shops" in architecture.notes
+
+
+def test_a_foreign_key_to_somebody_else_s_table_counts(shop_url: str) -> None:
+    metadata = MetaData()
+    Table("users", metadata, Column("id", Uuid, primary_key=True), schema="auth", info={"external": True})
+    key = ForeignKey("auth.users.id")
+    Table("carts", metadata, Column("id", Uuid, primary_key=True), Column("owner", Uuid, key, index=True))
+    change(shop_url, "create table carts (id uuid primary key, owner uuid); create index on carts (owner)")
+    target = target_of(metadata, name="carts")
+    assert [each.score for each in analyse(shop_url, target).components] == [0, 100, 100, 100]
+    change(shop_url, "alter table carts add foreign key (owner) references auth.users")
+    assert [each.score for each in analyse(shop_url, target).components] == [100] * 4
 
 
 def test_usage_belongs_to_its_agent_s_organization(owner_url: str) -> None:

@@ -189,7 +189,8 @@ def _is_tied(evidence: Evidence, table: TableMatch, column: str, below: tuple[Ta
             parent_column = key.parent_columns[key.columns.index(column)]
             parent = evidence.matching.tables.get(str(key.parent))
             asked = (*below, table)
-            if parent is not None and parent not in asked and _is_tied(evidence, parent, parent_column, asked):
+            is_new = all(parent is not each for each in asked)
+            if parent is not None and is_new and _is_tied(evidence, parent, parent_column, asked):
                 return True
     return False
 
@@ -202,11 +203,12 @@ def _foreign_key_items(evidence: Evidence, spec: ComponentSpec) -> Iterator[tupl
 
 def _is_enforced(evidence: Evidence, table: TableMatch, key: TargetForeignKey) -> bool:
     parent = evidence.matching.tables.get(str(key.parent))
-    if table.relation is None or parent is None or parent.relation is None:
-        return False
+    parent_name = key.parent  # of somebody else's table, which isn't compared: as it is
+    if parent is not None and parent.relation is not None:
+        parent_name = parent.relation.name
     columns = {table.actual(column) for column in key.columns}
-    return any(
-        each.kind == "foreign key" and each.references == parent.relation.name and set(each.columns) == columns
+    return table.relation is not None and any(
+        each.kind == "foreign key" and each.references == parent_name and set(each.columns) == columns
         for each in table.relation.constraints
     )
 

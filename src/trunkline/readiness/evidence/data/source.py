@@ -16,7 +16,7 @@ from trunkline.readiness.target import Target
 
 LARGE = 200_000
 """Estimated rows above which a table is sampled."""
-SAMPLE = 50_000
+SAMPLE = 100_000
 """Rows that a sample aims at. It is the same sample each time, while the table stays as it is."""
 
 CODES = ("DAT001", "DAT002", "DAT003", "DAT004", "DAT005")

@@ -324,20 +324,49 @@ def actual_columns(match: TableMatch, wanted: Iterable[str]) -> tuple[str, ...] 
 
 
 def _indexes(evidence: Evidence, spec: ComponentSpec) -> _Grade:
-    """Over the tables that are there; a missing table is counted where it is missed, and its indexes come with it."""
+    """A plain mean over the tables that are there; what is made of missing things is counted where those are."""
     tables = _tables(evidence, spec)
     there = [table for table in tables if table.relation is not None]
-    items = [(table, need, is_served(need, table, evidence.matching)) for table in there for need in needs(table)]
-    lacking = [f"{table.wanted.name} ({', '.join(need.columns)})" for table, need, served in items if not served]
+    items = {str(table.wanted.name): _items(table, evidence.matching) for table in there}
+    lacking = [f"{name} ({', '.join(columns)})" for name, of in items.items() for columns, served in of if not served]
+    unserved = any(not is_served(need, table, evidence.matching) for table in there for need in needs(table))
+    count = sum(len(of) for of in items.values())
     absent = len(tables) - len(there)
     notes = f"missing: {_names(lacking)}" if lacking else "all there" if there else "no such table"
+    if unserved and not lacking:
+        notes = "the rest comes with missing fields"
+    shares = [_share((1, Fraction(served)) for _, served in of) for of in items.values()]
     return _Grade(
-        share=_share((1, Fraction(served)) for _, _, served in items) if there or not tables else Fraction(0),
+        share=_mean(shares) if there or not tables else Fraction(0),
         notes=_join(notes, f"{_count(absent, 'table')} not there yet" if absent else ""),
-        expected=f"{_count(len(items), 'index', 'indexes')} on {_count(len(there), 'table')} that are there",
-        found=f"{len(items) - len(lacking)} of {len(items)}",
-        is_whole=not absent,
+        expected=f"{_count(count, 'index', 'indexes')} on {_count(len(there), 'table')} that are there",
+        found=f"{count - len(lacking)} of {count}",
+        is_whole=not absent and not unserved,
     )
+
+
+def _items(table: TableMatch, matching: Matching) -> list[tuple[tuple[str, ...], bool]]:
+    """What is graded on a table: the target's columns of each index, and whether one is there.
+
+    A column that doesn't exist is left out of an index: it is counted as a field, and comes with it. Of an index by
+    organization, session and number, one by session is left where only that is there.
+    """
+    items: dict[tuple[str, ...], bool] = {}
+    for need in needs(table):
+        columns = tuple(each for each in need.columns if each not in table.columns or table.actual(each) is not None)
+        whole = columns == tuple(need.columns)
+        served = is_served(need, table, matching) if whole else _begins_with(table, columns)
+        if columns:
+            items[columns] = items.get(columns, True) and served
+    return list(items.items())
+
+
+def _begins_with(table: TableMatch, columns: Sequence[str]) -> bool:
+    """Whether a whole, valid index begins with these columns of the target."""
+    actual = actual_columns(table, columns)
+    indexes = table.relation.indexes if table.relation else ()
+    usable = (each for each in indexes if each.is_valid and each.predicate is None)
+    return actual is not None and any(each.columns[: len(actual)] == actual for each in usable)
 
 
 def _is_under(columns: Sequence[str], key: TargetForeignKey) -> bool:

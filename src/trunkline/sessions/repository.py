@@ -153,6 +153,8 @@ select s.id, s.organization_id, s.agent_id, s.agent_version_id, s.status, s.mess
   extract(epoch from now() - s.started_at) as age_s, extract(epoch from now() - s.last_activity_at) as idle_s,
   s.user_id, a.is_active,
   same.id as turn_id, same.status as turn_status, same.attempt, asked.content as asked,
+  asked.id is not null and exists (
+    select from agent_messages later where later.session_id = s.id and later.sequence > asked.sequence) as is_overtaken,
   busy.id as busy_id, extract(epoch from busy.lease_until - now()) as busy_s
 from agent_sessions s
 join agents a on a.id = s.agent_id
@@ -191,21 +193,26 @@ the message's default for `created_at`: read back by RETURNING, it would bring t
 """
 
 RETRY_TURN = text("""
-with turn as (
-  update agent_turns set status = 'running', attempt = attempt + 1, partial_text = '', answer_offset = 0, error = null,
-    ended_at = null, lease_until = now() + make_interval(secs => :lease_s)
-  where id = :turn_id and status = 'failed' and attempt = :attempt
-  returning id),
+with asked as (
+  select id, sequence, created_at from agent_messages
+  where session_id = :session_row and turn_id = :turn_id and role = 'user'),
+turn as (
+  update agent_turns t set status = 'running', attempt = attempt + 1, partial_text = '', answer_offset = 0,
+    error = null, ended_at = null, lease_until = now() + make_interval(secs => :lease_s)
+  from asked
+  where t.id = :turn_id and t.status = 'failed' and t.attempt = :attempt and not exists (
+    select from agent_messages later where later.session_id = :session_row and later.sequence > asked.sequence)
+  returning t.id),
 touched as (update agent_sessions set last_activity_at = now() where id = :session_row)
-select message.created_at, message.id as message_id, (
+select asked.created_at, asked.id as message_id, (
   select coalesce(json_agg(json_build_array(recent.role, recent.content) order by recent.sequence), '[]')
   from (select m.role, m.content, m.sequence from agent_messages m
-        where m.session_id = :session_row and m.sequence < message.sequence
+        where m.session_id = :session_row and m.sequence < asked.sequence
           and m.role in ('user', 'assistant') and m.status <> 'failed'
         order by m.sequence desc limit :window) recent) as history
-from turn join agent_messages message on message.turn_id = turn.id and message.role = 'user'
+from turn, asked
 """)
-"""A failed turn once more: its message stands already. No row: it is no longer what it was."""
+"""A failed turn once more: its message stands already. No row: it is no longer what it was, or not the latest."""
 
 EXPIRE_TURN = text("""
 update agent_turns set status = 'failed', ended_at = now(), lease_until = null, error = :error
@@ -281,9 +288,19 @@ message as (
 touched as (
   update agent_sessions s set message_count = s.message_count + 1, last_activity_at = now()
   from message where s.id = message.session_id)
-select id from turn
+select session_id as session_row from turn
 """)
-"""Stops a turn that another server runs: that one finds its row taken and falls silent."""
+"""Stops a turn that another server runs: that one finds its row taken and falls silent. No row: it has ended."""
+
+SAID = text("""
+select coalesce(json_agg(json_build_array(recent.role, recent.content) order by recent.sequence), '[]') as history
+from (select role, content, sequence from agent_messages
+      where session_id = :session_row and role in ('user', 'assistant') and status <> 'failed'
+      order by sequence desc limit :limit) recent
+""")
+"""The newest messages of a session, for who didn't run its turn."""
+
+WRITE_WINDOW = text("update agent_sessions set conversation_history = cast(:window as jsonb) where id = :session_row")
 
 FAIL_TURN = text("""
 with touched as (update agent_sessions set last_activity_at = now() where id = :session_row returning id)

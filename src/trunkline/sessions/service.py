@@ -1,6 +1,6 @@
 """SessionService: sessions isolated by organization, agent, website and channel, and the two ends of a turn.
 
-SessionBusy, SessionEnded, KeyReused ⊂ Conflict; UnknownSession, UnknownTurn ⊂ NotFound; SessionFull ⊂ TooMany;
+SessionBusy, SessionEnded, KeyReused, TurnOvertaken ⊂ Conflict; UnknownSession, UnknownTurn ⊂ NotFound; SessionFull ⊂ TooMany;
 TurnDied ⊂ TrunklineError
 """
 
@@ -47,6 +47,9 @@ given the messages themselves, up to the agent's `history_max_messages` and `his
 STARTS = 5
 """How often a session is looked for by its client_reference while others close and make it. Twice is mostly enough."""
 
+WINDOW_MESSAGES = 50
+"""Most messages in `conversation_history` where they are read again to fill it."""
+
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -82,6 +85,12 @@ class KeyReused(Conflict):
     """The idempotency key belongs to another message."""
 
     code: ClassVar[str] = "idempotency_key_reused"
+
+
+class TurnOvertaken(Conflict):
+    """The turn failed, and the conversation went on without its answer."""
+
+    code: ClassVar[str] = "turn_overtaken"
 
 
 class TurnDied(TrunklineError):
@@ -279,7 +288,7 @@ async def admit(
     It stays this server's for `lease_s` seconds, unless `extend_turn` renews them.
 
     With a key that was used before the same turn is returned: to be followed where it runs or ended well (`settings`
-    is None), to be run once more where it failed.
+    is None), to be run once more where it failed and nothing was said since.
 
     Raises:
         Raced: another request was faster.
@@ -287,6 +296,7 @@ async def admit(
         SessionBusy: another turn runs.
         SessionEnded: it was ended, or its time is over.
         KeyReused: the key was used for another message.
+        TurnOvertaken: the key's turn failed, and later messages stand: its answer would come behind theirs.
         SessionFull: the agent's max_messages_per_session is reached.
     """
     row = await session.row(repository.LOCK_FOR_TURN, {"handle": handle, "key": key})
@@ -311,6 +321,10 @@ async def admit(
         raise SessionBusy("The session is answering another message. Wait for it, or cancel it.", retry_after_s=1)
     if row.busy_id is not None:
         await session.execute(repository.EXPIRE_TURN, {"turn_id": row.busy_id, "error": TURN_DIED})
+    if row.is_overtaken:
+        raise TurnOvertaken(
+            "This message was not answered, and the conversation went on. Send it again with a fresh Idempotency-Key."
+        )
     version, settings = await versions.get(session, _pinned(row))
     _check_open(row, settings)
     return await _begin(session, turn, key, version, settings, lease_s)
@@ -375,7 +389,12 @@ async def interrupt_turn(session: TenantSession, turn: Admission, answer: Messag
 async def cancel_turn(session: TenantSession, handle: str, turn_id: UUID) -> None:
     """Stop a turn that another server runs; one that has ended stays as it is."""
     values = {"handle": handle, "turn_id": turn_id, "message_id": new_id()}
-    await session.execute(repository.CANCEL_ELSEWHERE, values)
+    stopped = await session.row(repository.CANCEL_ELSEWHERE, values)
+    if stopped is None:
+        return
+    said = await session.row(repository.SAID, {"session_row": stopped.session_row, "limit": WINDOW_MESSAGES})
+    conversation: list[Said] = [] if said is None else [(role, content) for role, content in said.history]
+    await session.execute(repository.WRITE_WINDOW, {"session_row": stopped.session_row, "window": window(conversation)})
 
 
 async def fail_turn(session: TenantSession, turn: Admission, reason: str) -> None:
@@ -507,7 +526,9 @@ async def _closing(session: TenantSession, row: AgentSession, age_s: float, idle
 
 
 def _answer_values(turn: Admission, answer: MessageView, status: str) -> dict[str, Any]:
-    conversation: list[Said] = [*turn.history, ("user", turn.content), ("assistant", answer.content)]
+    conversation: list[Said] = [*turn.history, ("user", turn.content)]
+    if answer.content:
+        conversation.append(("assistant", answer.content))
     return {
         "turn_id": turn.turn_id,
         "session_row": turn.session_row,

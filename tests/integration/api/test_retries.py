@@ -213,3 +213,25 @@ async def test_limits_that_its_own_message_has_passed_refuse_no_retry(
     shop.sql("update public.agent_sessions set status = 'ended'")
     assert (await program.say(session, "Hello", "k")).status_code == 200  # what was answered stands
     assert [role for role, _, _ in shop.messages(session)] == ["user", "assistant"]
+
+
+async def test_a_failed_message_is_not_answered_behind_later_ones(program: Caller, shop: Shop, replica: Served) -> None:
+    session = (await program.start(shop.agent("fail-after-1")))["session_id"]
+    assert (await program.say(session, "A", "a")).status_code == 502
+    assert (await program.say(session, "B", "b")).status_code == 502
+    shop.mend("transcript")
+    program = replica.caller(shop.key)
+    refused = await program.say(session, "A", "a")  # B stands, though nobody answered it yet
+    assert (refused.status_code, refused.json()["code"]) == (409, "turn_overtaken")
+    assert "fresh Idempotency-Key" in refused.json()["detail"]
+    answers = await asyncio.gather(*(program.say(session, message, message.lower()) for message in "ABABAB"))
+    assert [answer.status_code for answer in answers[::2]] == [409] * 3
+    assert {answer.status_code for answer in answers[1::2]} == {200}
+    assert (await program.say(session, "A", "a")).status_code == 409
+    assert (await program.say(session, "A", "a again")).status_code == 200
+    said = [(role, content) for role, content, _ in shop.messages(session)]
+    assert [content for role, content in said if role == "user"] == ["A", "B", "A"]
+    assert [role for role, _ in said] == ["user", "user", "assistant", "user", "assistant"]
+    assert said[-1][1].endswith("human: A\nhuman: B\nai: " + said[2][1] + "\nhuman: A")
+    ((window,),) = shop.sql("select conversation_history from public.agent_sessions where session_id = %s", session)
+    assert [(message["role"], message["content"]) for message in window] == said

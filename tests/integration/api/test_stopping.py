@@ -9,6 +9,12 @@ import pytest
 from tests.factories.server import Caller, Served, Shop, until
 
 
+def window_of(shop: Shop, session: str) -> list[tuple[str, str]]:
+    """Role and content of what `conversation_history` holds."""
+    ((held,),) = shop.sql("select conversation_history from public.agent_sessions where session_id = %s", session)
+    return [(message["role"], message["content"]) for message in held]
+
+
 async def test_a_client_that_leaves_loses_no_answer(program: Caller, shop: Shop) -> None:
     session = (await program.start(shop.agent("lorem-8@30ms")))["session_id"]
     async with aclosing(program.stream(session, "Hello", "k")) as stream:
@@ -47,6 +53,7 @@ async def test_a_stopped_answer_keeps_what_was_said(
         assert stopped == {"turn_id": turn, "status": "cancelled"}
         said = [("user", "Hello", "complete"), ("assistant", "lorem ipsum dolor ", "interrupted")]
         assert shop.messages(session) == said
+        assert window_of(shop, session) == [(role, content) for role, content, _ in said]
         last = await anext(stream)  # the server that ran it tells its own listeners, wherever it was stopped
         assert (last.name, last.data["status"], last.data["message"]["status"]) == ("done", "cancelled", "interrupted")
     again = (await stopper.say(session, "Hello", "k")).json()
@@ -67,6 +74,7 @@ async def test_an_answer_that_is_stopped_before_its_first_word_leaves_no_message
     (last,) = [event async for event in stream]
     assert (last.name, last.data["status"], last.data["message"]) == ("done", "cancelled", None)
     assert shop.messages(session) == [("user", "Hello", "complete")]
+    assert window_of(shop, session) == [("user", "Hello")]
     assert shop.sql("select message_count from public.agent_sessions") == [(1,)]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from trunkline.postgres.catalogue.model import Catalogue, Column, Name, Relation
+from trunkline.postgres.catalogue.model import Catalogue, Column, Constraint, Name, Relation
 
 Kind = Literal["person", "organization", "parent"]
 
@@ -47,12 +47,26 @@ class Links:
         self.catalogue = catalogue
         self._references: dict[Name, tuple[Reference, ...]] = {}
         self._tenancy: dict[Name, bool] = {}
+        self._children: dict[Name, list[tuple[Relation, Constraint]]] = {}
+        for each in catalogue.relations.values():
+            for key in each.constraints:
+                if key.references is not None:
+                    self._children.setdefault(key.references, []).append((each, key))
+        self._by_word: dict[tuple[str, str], list[Relation]] = {}
+        for each in catalogue.relations.values():
+            if each.is_table and len(each.primary_key) == 1:
+                for word in _endings(each.name.name):
+                    self._by_word.setdefault((each.name.schema, word), []).append(each)
 
     def references(self, relation: Relation) -> tuple[Reference, ...]:
         """All references of a table, those by foreign keys first."""
         if relation.name not in self._references:
             self._references[relation.name] = (*self._declared(relation), *self._guessed(relation))
         return self._references[relation.name]
+
+    def children(self, parent: Name) -> list[tuple[Relation, Constraint]]:
+        """Tables with foreign keys to a table, and these keys."""
+        return self._children.get(parent, [])
 
     def tenant_references(self, relation: Relation) -> tuple[Reference, ...]:
         """References that make a row somebody's: to people, organizations, or what belongs to one of them."""
@@ -157,20 +171,23 @@ class Links:
         plurals = (stem, f"{stem}s", f"{stem}es", f"{stem[:-1]}ies")
         fitting = [
             other
-            for other in self.catalogue.relations.values()
-            if other.is_table
-            and other.name.schema == relation.name.schema
-            and other.name != relation.name
-            and len(other.primary_key) == 1
-            and other.columns[other.primary_key[0]].base_type == column.base_type
+            for plural in plurals
+            for other in self._by_word.get((relation.name.schema, plural), ())
+            if other.name != relation.name and other.columns[other.primary_key[0]].base_type == column.base_type
         ]
-        for matches in (
-            [each for each in fitting if each.name.name in plurals],
-            [each for each in fitting if each.name.name.endswith(tuple(f"_{plural}" for plural in plurals))],
-        ):
+        exact = [each for each in fitting if each.name.name in plurals]
+        for matches in (exact, fitting):
             if len(matches) == 1:
                 return matches[0]
         return None
+
+
+def _endings(name: str) -> Iterator[str]:
+    """The name, and what follows each of its underscores: `chat_sessions`, `sessions`."""
+    yield name
+    while "_" in name:
+        name = name.partition("_")[2]
+        yield name
 
 
 def _plain(column: Column) -> str:

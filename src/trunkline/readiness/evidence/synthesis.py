@@ -20,6 +20,13 @@ from trunkline.readiness.evidence.links import Links, Reference
 from trunkline.readiness.evidence.triggers import Event, calls_only_known, unknown_triggers
 
 _TRIES = 40
+_FINAL = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+"""What no other value mends."""
 
 
 class CannotMake(Exception):
@@ -138,7 +145,7 @@ class World:
             optional = self._prepare_parents(relation, tenant, (*above, relation.name))
             references = tuple(each for each in self.links.references(relation) if each.is_required or each in optional)
             fixed = self.tied_to(relation, tenant, references) | self._given_to(relation, tenant)
-            return self._insert(relation, fixed, {column for each in optional for column in each.columns})
+            return self._insert(relation, fixed, optional)
         except (CannotMake, _Taken) as failure:
             if self.links.is_people(relation) and (found := self._existing(relation, tenant)):
                 return found
@@ -209,8 +216,8 @@ class World:
         pairs = zip(reference.columns, reference.parent_columns, strict=True)
         return {column: parent.values[parent_column] for column, parent_column in pairs}
 
-    def _insert(self, relation: Relation, fixed: Mapping[str, str], droppable: set[str]) -> Row:
-        attempt = _Attempt(self.links, relation, fixed, droppable)
+    def _insert(self, relation: Relation, fixed: Mapping[str, str], optional: tuple[Reference, ...]) -> Row:
+        attempt = _Attempt(self.links, relation, fixed, optional)
         attempt.need(self._asked.get(relation.name, frozenset()))
         for _ in range(_TRIES):
             values = attempt.values()
@@ -223,7 +230,6 @@ class World:
                 self._connection.execute("rollback to savepoint made", prepare=False)
                 attempt.mend(error)
                 continue
-            self._connection.execute("release savepoint made", prepare=False)
             return Row(relation, values, key, is_made=True)
         raise CannotMake(f"no made-up row fits its checks in {_TRIES} tries: {attempt.last}")
 
@@ -263,12 +269,15 @@ class _Attempt:
         links: Links,
         relation: Relation,
         fixed: Mapping[str, str],
-        droppable: set[str],
+        optional: tuple[Reference, ...],
     ) -> None:
         self.last = ""
         self._relation = relation
         self._fixed = dict(fixed)
-        self._droppable = droppable
+        required = {column for each in links.references(relation) if each not in optional for column in each.columns}
+        # Parents go first: whose row it is should stay known.
+        ordered = sorted(optional, key=lambda each: each.kind != "parent")
+        self._droppable = [set(each.columns) - required for each in ordered]
         self._is_membership = links.joins_people(relation)
         self._choices: dict[str, list[str]] = {}
         self.need(each.name for each in relation.columns.values() if self._must_be_given(each))
@@ -307,13 +316,13 @@ class _Attempt:
             case psycopg.errors.UniqueViolation():
                 self._renew(error.diag.constraint_name)
             case psycopg.errors.ForeignKeyViolation() if constraint is not None:
-                self._drop(set(constraint.columns))
-            case psycopg.errors.CheckViolation() if error.diag.constraint_name:
+                self._drop([each for each in self._droppable if each & set(constraint.columns)])
+            case psycopg.errors.CheckViolation() if constraint is not None or error.diag.datatype_name:
                 self._change(constraint, error)
-            case psycopg.errors.IntegrityError() | psycopg.errors.RaiseException():
-                self._drop(self._droppable)
-            case _:
+            case _ if isinstance(error, _FINAL):
                 raise self._failure(error)
+            case _:
+                self._drop(self._droppable)  # a trigger may not like what the row refers to
 
     def _must_be_given(self, column: Column) -> bool:
         if column.name in self._relation.primary_key or column.uses_sequence:
@@ -348,9 +357,10 @@ class _Attempt:
     def _of_domain(self, domain: str | None) -> list[str]:
         return [each for each in self._choices if domain and domain in self._relation.columns[each].type]
 
-    def _drop(self, columns: set[str]) -> None:
-        gone = columns & self._droppable & self._fixed.keys()
-        if not gone:
+    def _drop(self, candidates: list[set[str]]) -> None:
+        """Leave the first of these optional references out."""
+        gone = next((each & self._fixed.keys() for each in candidates if each & self._fixed.keys()), None)
+        if gone is None:
             raise CannotMake(f"the server said: {self.last}")
         self._fixed = {name: value for name, value in self._fixed.items() if name not in gone}
 
@@ -381,17 +391,14 @@ def where(key: Mapping[str, str]) -> sql.Composed:
     )
 
 
-def run(connection: psycopg.Connection, savepoint: str, statement: sql.Composable) -> int:
-    """Run a statement in a savepoint, in one trip to the server, and leave the savepoint open; returns the rows.
+def run(connection: psycopg.Connection, savepoint: str, statement: sql.Composable) -> None:
+    """Run a statement in a savepoint of its own, in one trip to the server.
 
     Raises:
         psycopg.Error: the server refuses; whoever asked goes back to the savepoint.
     """
-    query = sql.SQL("savepoint {}; {}").format(sql.Identifier(savepoint), statement)
-    cursor = connection.execute(query, prepare=False)
-    while cursor.nextset():
-        pass
-    return cursor.rowcount
+    name = sql.Identifier(savepoint)
+    connection.execute(sql.SQL("savepoint {}; {}; release savepoint {}").format(name, statement, name), prepare=False)
 
 
 def _key(relation: Relation, values: Mapping[str, str]) -> dict[str, str]:

@@ -1,10 +1,16 @@
-"""One statement as one role, and what its outcome means for the policies."""
+"""Statements as one role or another, and what their outcomes mean for the policies.
+
+All that is tried on a table goes to the server in one trip: a database is often far away. So a block of PL/pgSQL runs
+the statements, undoes each, and notes what came of it.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import groupby
+from typing import Literal, TypedDict, cast
 
 import psycopg
 from psycopg import sql
@@ -15,16 +21,50 @@ from trunkline.readiness.evidence.behaviour.actors import ANON, Actor
 from trunkline.readiness.target import Command
 
 Outcome = Literal["allowed", "denied", "error"]
-_ASIDE = (
-    psycopg.errors.QueryCanceled,
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.ObjectNotInPrerequisiteState,
-    psycopg.errors.ReadOnlySqlTransaction,
-)
+_ASIDE = ("57014", "55P03", "55000", "25006")
+"""Canceled, locked, held by replication, read-only: these say nothing about policies."""
+_DONE = "TL000"
+"""SQLSTATE by which a block that went well is undone."""
+_BLOCK = """
+declare
+  statement text;
+  touched bigint;
+  state text;
+  said text;
+  by_constraint text;
+  by_column text;
+  outcomes jsonb := '[]';
+begin
+  {claims}
+  foreach statement in array array[{statements}]::text[] loop
+    begin
+      execute statement;
+      get diagnostics touched = row_count;
+      raise exception using errcode = {done}, message = touched::text;
+    exception when others then
+      get stacked diagnostics state = returned_sqlstate, said = message_text,
+        by_constraint = constraint_name, by_column = column_name;
+      outcomes := outcomes || pg_catalog.jsonb_build_object('state', state, 'said', said,
+        'constraint', by_constraint, 'column', by_column);
+    end;
+  end loop;
+  perform pg_catalog.set_config('trunkline.outcomes', outcomes::text, true);
+end
+"""
 
 
 class CannotTell(Exception):
     """The outcome says nothing about the policies: a timeout, a lock, a table that replication keeps as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One statement, by somebody."""
+
+    actor: Actor
+    relation: Relation
+    command: Command
+    statement: sql.Composable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,72 +77,106 @@ class Result:
     """Something other than a policy decided, a trigger for one; rights can't be told from it."""
 
 
-def become(connection: psycopg.Connection, actor: Actor) -> None:
-    """Act as somebody until the savepoint `actor` is gone back to.
+class _Raw(TypedDict):
+    state: str
+    said: str
+    constraint: str
+    column: str
+
+
+def act_as(connection: psycopg.Connection, actor: Actor) -> None:
+    """Become somebody and go back.
 
     Raises:
-        psycopg.Error: the connected role may not act as this role.
+        psycopg.errors.InsufficientPrivilege: the connected role may not; the transaction goes on.
     """
-    claims = {"request.jwt.claims": json.dumps(actor.claims)}
-    # Before version 9 of PostgREST each claim had a setting of its own, and Supabase's functions still ask for these.
-    claims |= {f"request.jwt.claim.{name}": str(actor.claims.get(name, "")) for name in ("sub", "role")}
-    settings = [
-        sql.SQL("pg_catalog.set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
-        for name, value in claims.items()
-    ]
-    query = sql.SQL("savepoint actor; set local role {}; select {}; savepoint attempt").format(
-        sql.Identifier(actor.role), sql.SQL(", ").join(settings)
-    )
-    connection.execute(query, prepare=False)
+    with connection.transaction(force_rollback=True):
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(actor.role)), prepare=False)
 
 
-def leave(connection: psycopg.Connection) -> None:
-    """Be the connected role again, with nothing done."""
-    connection.execute("rollback to savepoint actor", prepare=False)
-
-
-def attempt(
-    connection: psycopg.Connection, actor: Actor, relation: Relation, command: Command, statement: sql.Composable
-) -> Result:
-    """Run a statement as the actor; its effect is gone with the next attempt.
+def try_all(connection: psycopg.Connection, attempts: Sequence[Attempt]) -> list[Result | CannotTell]:
+    """Run the statements, each undone before the next; what came of them, in their order.
 
     Raises:
-        CannotTell: says why.
-        psycopg.Error: the connection is lost.
+        psycopg.Error: the connection is lost, or the connected role may not act as one of them (see `act_as`).
     """
-    query = sql.SQL("rollback to savepoint attempt; {}").format(statement)
+    if not attempts:
+        return []
+    parts = [_as_actor(connection, actor, list(group)) for actor, group in groupby(attempts, lambda each: each.actor)]
+    query = sql.SQL("savepoint trial; {} rollback to savepoint trial").format(sql.SQL(" ").join(parts))
     try:
-        cursor = connection.execute(query, prepare=False)
-        while cursor.nextset():
-            pass
-    except psycopg.Error as error:
-        if connection.closed:
-            raise
-        return _judge(error, actor, relation, command)
-    return Result("allowed" if cursor.rowcount > 0 else "denied")
+        raw = list(_answers(connection.execute(query, prepare=False)))
+    except psycopg.errors.QueryCanceled as error:
+        connection.execute("rollback to savepoint trial", prepare=False)
+        return [CannotTell(words(error))] * len(attempts)
+    except psycopg.Error:
+        if not connection.closed:
+            connection.execute("rollback to savepoint trial", prepare=False)
+        raise
+    return [_judge(one, attempt) for one, attempt in zip(raw, attempts, strict=True)]
 
 
-def _judge(error: psycopg.Error, actor: Actor, relation: Relation, command: Command) -> Result:
-    said = words(error)
-    match error:
-        case psycopg.errors.InsufficientPrivilege():
-            return _judge_refusal(said, actor, relation)
-        case psycopg.errors.ForeignKeyViolation() if error.diag.constraint_name and command != "delete":
-            return Result("denied", said, is_rule=True)
-        case psycopg.errors.IntegrityError() if error.diag.constraint_name or error.diag.column_name:
-            # Policies are asked before constraints are: this row has passed them.
-            return Result("allowed", f"the policies let it through, and only a constraint stopped this row: {said}")
-        case psycopg.errors.IntegrityError() | psycopg.errors.RaiseException():
-            return Result("denied", f"a trigger refused: {said}", is_rule=True)
-        case _ if isinstance(error, _ASIDE):
-            raise CannotTell(said)
-        case _:
-            return Result("error", f"{said} (SQLSTATE {error.sqlstate})")
+def _as_actor(connection: psycopg.Connection, actor: Actor, attempts: list[Attempt]) -> sql.Composed:
+    settings = [
+        sql.SQL("perform pg_catalog.set_config({}, {}, true);").format(sql.Literal(name), sql.Literal(value))
+        for name, value in _claims(actor.claims).items()
+    ]
+    block = sql.SQL(_BLOCK).format(
+        claims=sql.SQL(" ").join(settings),
+        statements=sql.SQL(", ").join(sql.Literal(each.statement.as_string(connection)) for each in attempts),
+        done=sql.Literal(_DONE),
+    )
+    return sql.SQL(
+        "savepoint actor; set local role {}; do {};"
+        " select pg_catalog.current_setting('trunkline.outcomes'); rollback to savepoint actor;"
+    ).format(sql.Identifier(actor.role), sql.Literal(block.as_string(connection)))
 
 
-def _judge_refusal(said: str, actor: Actor, relation: Relation) -> Result:
-    names = (relation.name.name, relation.name.schema)
-    is_plain = "row-level security" in said or said.rpartition(" ")[2] in names
-    if is_plain or actor.role == ANON:
+def _claims(claims: Mapping[str, object]) -> dict[str, str]:
+    """Before version 9 of PostgREST each claim had a setting of its own, and Supabase's functions still ask for it."""
+    each = {f"request.jwt.claim.{name}": str(claims.get(name, "")) for name in ("sub", "role")}
+    return {"request.jwt.claims": json.dumps(claims), **each}
+
+
+def _answers(cursor: psycopg.Cursor) -> Iterator[_Raw]:
+    while True:
+        if cursor.description is not None:
+            for (text,) in cursor.fetchall():
+                yield from cast("list[_Raw]", json.loads(text))
+        if not cursor.nextset():
+            return
+
+
+def _judge(raw: _Raw, attempt: Attempt) -> Result | CannotTell:
+    state, said = raw["state"], raw["said"]
+    is_constraint = bool(raw["column"]) or _has_constraint(attempt, raw["constraint"])
+    if state == _DONE:
+        return Result("allowed" if int(said) > 0 else "denied")
+    if state in _ASIDE:
+        return CannotTell(said)
+    if state == "42501":
+        return _judge_refusal(said, attempt)
+    if state == "23503" and is_constraint and attempt.command != "delete":
+        return Result("denied", said, is_rule=True)
+    if state.startswith("23") and is_constraint:
+        # Policies are asked before constraints are: this row has passed them.
+        return Result("allowed", f"the policies let it through, and only a constraint stopped this row: {said}")
+    if state.startswith("23") or state == "P0001":
+        return Result("denied", f"a trigger refused: {said}", is_rule=True)
+    return Result("error", f"{said} (SQLSTATE {state})")
+
+
+def _has_constraint(attempt: Attempt, name: str) -> bool:
+    """Whether a constraint spoke, and not a trigger that gives itself a constraint's name."""
+    relation = attempt.relation
+    if attempt.command == "delete" or relation.kind == "partitioned table":
+        return bool(name)  # one of a table below, or of a partition
+    return name in {each.name for each in (*relation.constraints, *relation.indexes)}
+
+
+def _judge_refusal(said: str, attempt: Attempt) -> Result:
+    name, role = attempt.relation.name, attempt.actor.role
+    is_plain = "row-level security" in said or said.rpartition(" ")[2] in (name.name, name.schema)
+    if is_plain or role == ANON:
         return Result("denied", said)
-    return Result("error", f"a policy needs a right that role {actor.role} lacks: {said}")
+    return Result("error", f"a policy needs a right that role {role} lacks: {said}")

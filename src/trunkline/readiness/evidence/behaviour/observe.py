@@ -10,21 +10,21 @@ import psycopg
 from trunkline.postgres.catalogue.model import Catalogue, Relation
 from trunkline.readiness.evidence.asking import words
 from trunkline.readiness.evidence.behaviour.actors import Actor, Cast
-from trunkline.readiness.evidence.behaviour.attempt import CannotTell, attempt, become, leave
-from trunkline.readiness.evidence.behaviour.sampling import read_existing
-from trunkline.readiness.evidence.behaviour.statements import Trial, select_of, trials
+from trunkline.readiness.evidence.behaviour.attempt import Attempt, CannotTell, Result, act_as, try_all
+from trunkline.readiness.evidence.behaviour.sampling import any_row, has_rows
+from trunkline.readiness.evidence.behaviour.statements import CHANGES, Trial, refusal, select_of, trials
 from trunkline.readiness.evidence.behaviour.values import Behaviour, Tried
 from trunkline.readiness.evidence.links import Links
 from trunkline.readiness.evidence.synthesis import CannotMake, Tenant, World
 from trunkline.readiness.matching import Matching
 from trunkline.readiness.report import NotChecked, Observation
-from trunkline.readiness.target import Access, Target
+from trunkline.readiness.target import Access, Command, Target
 
 CODES = ("RLS006", "RLS007", "RLS008", "RLS009", "RLS015")
 """Checks that judge what is tried here."""
 MOST_TABLES = 60
 """Tables that are tried; with `--deep` all are."""
-BUDGET_S = 5.0
+BUDGET_S = 10.0
 """Seconds for all of it; with `--deep` ten minutes."""
 _DEEP_BUDGET_S = 600.0
 
@@ -69,12 +69,14 @@ class _Stage:
         self._deep = deep
         self._links = Links(catalogue)
         self._cast = Cast(catalogue, target, matching)
+        nobody = Tenant()
+        self._everybody = self._cast.actors(nobody, nobody, nobody)
+        self._roles = frozenset[str]().union(*(catalogue.roles_of(each.role) for each in self._everybody))
         self._deadline = time.monotonic() + (_DEEP_BUDGET_S if deep else BUDGET_S)
         self.missed: list[NotChecked] = []
 
     def play(self, on_step: Callable[[int, int], None]) -> list[Tried]:
-        nobody = Tenant()
-        if not self._cast.actors(nobody, nobody, nobody):
+        if not self._everybody:
             self._miss(
                 "what roles may do with rows",
                 "there is no role named anon or authenticated that is bound by row-level security",
@@ -115,12 +117,7 @@ class _Stage:
         return found
 
     def _is_reached(self, relation: Relation) -> bool:
-        roles = frozenset[str]().union(*(self._catalogue.roles_of(role) for role in self._roles()))
-        return any(grant.grantee in roles for grant in relation.grants)
-
-    def _roles(self) -> list[str]:
-        nobody = Tenant()
-        return [each.role for each in self._cast.actors(nobody, nobody, nobody)]
+        return any(grant.grantee in self._roles for grant in relation.grants)
 
     def _access(self, relation: Relation) -> tuple[Access, ...] | None:
         match = self._matching.of(relation)
@@ -168,7 +165,7 @@ class _Stage:
         found: list[Actor] = []
         for each in actors:
             try:
-                become(self._connection, each)
+                act_as(self._connection, each)
             except psycopg.errors.InsufficientPrivilege as error:
                 self._miss(
                     f"what {each.name} may do, as role {each.role}",
@@ -177,25 +174,40 @@ class _Stage:
                 )
             else:
                 found.append(each)
-            leave(self._connection)
         return found
 
     def _try_table(self, world: World, relation: Relation, actors: list[Actor]) -> Iterator[Tried]:
-        for actor in actors:
-            become(self._connection, actor)
-            for trial in trials(world, self._catalogue, relation, actor, deep=self._deep):
-                if trial.refusal:
-                    self._miss(f"{trial.command} on {relation.name}, as any role", *trial.refusal)
-                    continue
-                try:
-                    yield self._judge(relation, actor, trial)
-                except CannotTell as reason:
-                    self._miss(
-                        f"{trial.command} on {relation.name}, as {actor.role}",
-                        f"the server said: {reason}",
-                        "Run it again when the table is less busy.",
-                    )
-            leave(self._connection)
+        left_out = self._left_out(world, relation)
+        planned = [
+            (actor, trial) for actor in actors for trial in trials(world, self._catalogue, relation, actor, left_out)
+        ]
+        attempts = [
+            Attempt(actor, relation, trial.command, statement)
+            for actor, trial in planned
+            for statement, _ in trial.statements
+        ]
+        results = iter(try_all(self._connection, attempts))
+        for actor, trial in planned:
+            outcomes = [(next(results), what) for _, what in trial.statements]
+            told = [(each, what) for each, what in outcomes if isinstance(each, Result)]
+            if len(told) == len(outcomes):
+                yield self._judge(relation, actor, trial, told)
+            for each, _ in outcomes:
+                if isinstance(each, CannotTell):
+                    self._miss_for_now(f"{trial.command} on {relation.name}, as {actor.role}", each)
+
+    def _left_out(self, world: World, relation: Relation) -> set[Command]:
+        """Commands that would start what isn't known to be undone."""
+        found: set[Command] = set()
+        for command in CHANGES:
+            why = None if self._deep else refusal(world, relation, command)
+            if why is not None:
+                self._miss(f"{command} on {relation.name}, as any role", *why)
+                found.add(command)
+        return found
+
+    def _miss_for_now(self, what: str, reason: CannotTell) -> None:
+        self._miss(what, f"the server said: {reason}", "Run it again when the table is less busy.")
 
     def _try_view(self, view: Relation, actors: list[Actor]) -> Iterator[Tried]:
         """Look for foreign rows through a view that shows the key of the table that they are in."""
@@ -203,37 +215,37 @@ class _Stage:
             table = self._catalogue.relations.get(name)
             if table is None or not self._links.is_tenant(table):
                 continue
-            is_declared = self._access(table) is not None
-            for actor in actors:
-                row = actor.other.rows.get(name)
-                if row is None or not all(self._shows(view, table, column) for column in row.key):
-                    continue
-                become(self._connection, actor)
-                try:
-                    result = attempt(self._connection, actor, view, "select", select_of(view, row))
-                except CannotTell as reason:
-                    self._miss(f"reading view {view.name}, as {actor.role}", str(reason), "Try it by hand.")
-                else:
-                    seen = Observation(
-                        role=actor.role,
-                        principal=actor.name_abroad,
-                        table=str(view.name),
-                        command="select",
-                        rows="foreign",
-                        outcome=result.outcome,
-                        detail=result.detail,
-                    )
-                    yield Tried(view.name, seen, result.outcome == "denied", is_declared)
-                leave(self._connection)
+            rows = [(actor, actor.other.rows.get(name)) for actor in actors]
+            attempts = [
+                Attempt(actor, view, "select", select_of(view, row))
+                for actor, row in rows
+                if row is not None and all(self._shows(view, table, column) for column in row.key)
+            ]
+            results = try_all(self._connection, attempts)
+            yield from self._read_results(view, attempts, results, is_declared=self._access(table) is not None)
+
+    def _read_results(
+        self, relation: Relation, attempts: list[Attempt], results: list[Result | CannotTell], *, is_declared: bool
+    ) -> Iterator[Tried]:
+        for attempt, result in zip(attempts, results, strict=True):
+            if isinstance(result, CannotTell):
+                self._miss_for_now(f"reading {relation.name}, as {attempt.actor.role}", result)
+                continue
+            seen = Observation(
+                role=attempt.actor.role,
+                principal=attempt.actor.name_abroad,
+                table=str(relation.name),
+                command="select",
+                rows="foreign",
+                outcome=result.outcome,
+                detail=result.detail,
+            )
+            yield Tried(relation.name, seen, result.outcome == "denied", is_declared)
 
     def _shows(self, view: Relation, table: Relation, column: str) -> bool:
         return column in view.columns and view.columns[column].base_type == table.columns[column].base_type
 
-    def _judge(self, relation: Relation, actor: Actor, trial: Trial) -> Tried:
-        results = [
-            (attempt(self._connection, actor, relation, trial.command, statement), what)
-            for statement, what in trial.statements
-        ]
+    def _judge(self, relation: Relation, actor: Actor, trial: Trial, results: list[tuple[Result, str]]) -> Tried:
         results.sort(key=lambda each: ("allowed", "error", "denied").index(each[0].outcome))
         result, what = results[0]
         outcome, detail = result.outcome, result.detail
@@ -273,8 +285,7 @@ class _Stage:
         self._miss(
             "writing, as any role", "the server is a standby, which takes no writes", "Analyse the primary server."
         )
-        nobody = Tenant()
-        actors = self._able([each for each in self._cast.actors(nobody, nobody, nobody) if each.own is None])
+        actors = self._able([each for each in self._everybody if each.own is None])
         found: list[Tried] = []
         for done, relation in enumerate(tables):
             on_step(done, len(tables))
@@ -283,12 +294,14 @@ class _Stage:
 
     def _read(self, relation: Relation, actors: list[Actor]) -> list[Tried]:
         try:
-            seen = read_existing(self._connection, self._catalogue, relation, actors)
+            if not has_rows(self._connection, self._catalogue, relation):
+                return []
         except CannotTell as reason:
             self._miss(f"reading rows of {relation.name}, as any role", str(reason), "Try its policies by hand.")
             return []
-        is_declared = self._access(relation) is not None
-        return [Tried(relation.name, each, each.outcome == "denied", is_declared) for each in seen]
+        attempts = [Attempt(actor, relation, "select", any_row(relation)) for actor in actors]
+        results = try_all(self._connection, attempts)
+        return list(self._read_results(relation, attempts, results, is_declared=self._access(relation) is not None))
 
     def _miss(self, what: str, why: str, how: str) -> None:
         missed = NotChecked(what=what, why=why, how=how, codes=CODES)

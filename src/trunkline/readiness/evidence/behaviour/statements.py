@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,9 @@ from trunkline.readiness.evidence.links import Reference
 from trunkline.readiness.evidence.synthesis import Row, World, insert_of, where
 from trunkline.readiness.target import Command
 
+CHANGES: tuple[Literal["update", "delete"], ...] = ("update", "delete")
+"""Commands on rows that are there."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -25,12 +28,12 @@ class Trial:
     rows: Literal["own", "foreign"]
     statements: tuple[tuple[sql.Composable, str], ...]
     """Each with what it did, in words, if it gets through."""
-    refusal: tuple[str, str] | None = None
-    """Why it isn't tried, and what would let it."""
 
 
-def trials(world: World, catalogue: Catalogue, relation: Relation, actor: Actor, *, deep: bool) -> Iterator[Trial]:
-    """All trials of one actor on one table."""
+def trials(
+    world: World, catalogue: Catalogue, relation: Relation, actor: Actor, left_out: Collection[Command]
+) -> Iterator[Trial]:
+    """All trials of one actor on one table, but for the commands that are left out."""
     script = _Script(world, catalogue, relation, actor)
     foreign = actor.other.rows[relation.name]
     own = actor.own.rows[relation.name] if actor.own is not None else None
@@ -41,9 +44,8 @@ def trials(world: World, catalogue: Catalogue, relation: Relation, actor: Actor,
         yield Trial("insert", "own", (script.insert(world.like(own, {}), "an own row was added"),))
     if foreign.is_made:
         yield Trial("insert", "foreign", tuple(script.insert_abroad(foreign)))
-    for command in ("update", "delete"):
-        if refusal := None if deep else _refusal(world, relation, command):
-            yield Trial(command, "foreign", (), refusal)
+    for command in CHANGES:
+        if command in left_out:
             continue
         if own is not None and own.is_made:
             yield Trial(command, "own", (script.change(own, command),))
@@ -95,15 +97,16 @@ class _Script:
             values = {name: value for name, value in values.items() if name not in unnamed}
             yield self.insert(values, "a row was added that belongs to another")
         me = self._me(by_kind["person"])
-        if me and (by_kind["organization"] or by_kind["parent"]):
+        if me and self._tied(other, (*by_kind["organization"], *by_kind["parent"])):
             values = self._world.like(foreign, me)
             yield self.insert(values, "a row with the caller's own name was added among those of another")
         own = self._actor.own
         if own is not None and by_kind["organization"] and by_kind["parent"]:
             mine = self._tied(own, by_kind["organization"])
             theirs = self._tied(other, by_kind["parent"])
-            values = self._world.like(foreign, {**theirs, **mine, **me})
-            yield self.insert(values, "a row with the caller's own organization was added under a row of another")
+            if theirs:
+                values = self._world.like(foreign, {**theirs, **mine, **me})
+                yield self.insert(values, "a row with the caller's own organization was added under a row of another")
 
     def change(self, row: Row, command: Command) -> tuple[sql.Composable, str]:
         if command == "delete":
@@ -165,7 +168,8 @@ class _Script:
 _KINDS = ("person", "organization", "parent")
 
 
-def _refusal(world: World, relation: Relation, command: Literal["update", "delete"]) -> tuple[str, str] | None:
+def refusal(world: World, relation: Relation, command: Literal["update", "delete"]) -> tuple[str, str] | None:
+    """Why a command isn't tried on a table's rows, and what would let it."""
     trigger = next(world.unknown_triggers(relation, command), None)
     if trigger is None and command == "delete":
         trigger = next(_triggers_below(world, relation), None)
@@ -184,10 +188,9 @@ def _triggers_below(world: World, relation: Relation) -> Iterator[Trigger]:
     while waiting:
         name = waiting.pop()
         seen.add(name)
-        for child in world.links.catalogue.relations.values():
-            actions = {each.on_delete for each in child.constraints if each.references == name}
-            if "cascade" in actions and child.name not in seen:
+        for child, key in world.links.children(name):
+            if key.on_delete == "cascade" and child.name not in seen:
                 yield from world.unknown_triggers(child, "delete")
                 waiting.append(child.name)
-            if not actions.isdisjoint(("set null", "set default")):
+            if key.on_delete in ("set null", "set default"):
                 yield from world.unknown_triggers(child, "update")

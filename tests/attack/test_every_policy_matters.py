@@ -114,6 +114,10 @@ DEFINER_DUTIES = {
 }
 DEFINER_REFUSALS = {
     "the last owner leaves": ("owner", "delete from public.organization_members where user_id = app.user_id()"),
+    "an agent takes a key elsewhere": (
+        "key",
+        "update public.agents a set llm_base_url = 'https://x.example', llm_credential_id = c.id from credentials c",
+    ),
 }
 
 

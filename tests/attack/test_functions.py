@@ -13,6 +13,7 @@ from tests.attack.scene import LOGIN, Connection, Scene, as_owner, raw
 
 CALLERS = {
     "app.authenticate_key": {LOGIN},
+    "app.check_agent_credential": set[str](),
     "app.check_agent_references": set[str](),
     "app.check_created_by": set[str](),
     "app.check_user_id": set[str](),

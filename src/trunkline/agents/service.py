@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
+from psycopg.errors import CheckViolation
 from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 
@@ -51,7 +52,8 @@ async def create(session: TenantSession, organization_id: UUID, new: NewAgent) -
 
     Raises:
         SlugTaken: the slug is in use.
-        InvalidInput: a credential, knowledge base or tool that the organization does not have.
+        InvalidInput: a credential, knowledge base or tool that the organization does not have, or a credential that is
+            for another provider or address than the agent names.
     """
     values = _columns(AgentSettings.model_validate(new.model_dump(exclude={"organization_id"})))
     agent = Agent(id=new_id(), organization_id=organization_id, created_by=actor_id(session.principal), **values)
@@ -99,7 +101,8 @@ async def change(session: TenantSession, agent_id: UUID, changes: Mapping[str, A
     Raises:
         UnknownAgent: there is none of this id for the caller.
         SlugTaken: the slug is in use.
-        InvalidInput: a credential, knowledge base or tool that the organization does not have.
+        InvalidInput: a credential, knowledge base or tool that the organization does not have, or a credential that is
+            for another provider or address than the agent names.
     """
     agent = await repository.get(session, agent_id, lock=True)
     if agent is None:
@@ -224,6 +227,8 @@ async def _write(session: TenantSession, agent: Agent) -> None:
         await repository.add(session, agent)
     except IntegrityError as error:
         reason = str(error.orig)
+        if refusal := _credential_refusal(error):
+            raise InvalidInput(refusal, field="llm_credential_id") from None
         if "agents_organization_id_slug_key" in reason:
             raise SlugTaken(f"The slug {agent.slug!r} is in use. Choose another.", field="slug") from None
         if "llm_credential_id" in reason:
@@ -232,3 +237,11 @@ async def _write(session: TenantSession, agent: Agent) -> None:
             field = "knowledge_base_ids" if "knowledge_base_ids" in reason else "tool_ids"
             raise InvalidInput(f"{field} names something that this organization does not have.", field=field) from None
         raise
+
+
+def _credential_refusal(error: IntegrityError) -> str | None:
+    """The database's sentence about a credential that is for another provider or address."""
+    cause = error.orig
+    if isinstance(cause, CheckViolation) and cause.diag.constraint_name == "agents_credential_fits":
+        return cause.diag.message_primary
+    return None

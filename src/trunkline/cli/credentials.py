@@ -23,7 +23,11 @@ app = typer.Typer(help="Provider keys of an organization, stored encrypted.", no
 def add(
     name: Annotated[str, typer.Argument(help="What to call it.")],
     organization: OrganizationOption = None,
-    provider: Annotated[str, typer.Option(help="Whose key it is.")] = "openai",
+    provider: Annotated[str, typer.Option(help="Whose key it is, as agents name it in llm_provider.")] = "openai",
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="The one address that it is for, as agents name it in llm_base_url. Without: the usual."),
+    ] = None,
 ) -> None:
     """Store a provider's key. It is asked for, or read from a pipe: never an argument that others could see."""
     from trunkline.cli.work import as_principal
@@ -35,7 +39,7 @@ def add(
     secret = typer.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.read().strip()
     if not secret:
         raise typer.BadParameter("the key is empty")
-    new = NewCredential(name=name, provider=provider, secret=secret)
+    new = NewCredential(name=name, provider=provider, base_url=base_url, secret=secret)
     with open_home() as home:
         organization_id = find_organization(home.owner_url, organization)
         vault = _vault(home)
@@ -44,7 +48,12 @@ def add(
             return (await service.store_credential(session, organization_id, new, vault)).id
 
         made = as_principal(home.login_url, Service(organization_id), work)
-    out.print(f"Stored as {name!r}. Let an agent use it: trunkline agents set SLUG llm_credential_id={made}")
+    place = f" llm_base_url={new.base_url}" if new.base_url else ""
+    out.print(
+        f"Stored as {name!r}. Let an agent use it:"
+        f" trunkline agents set SLUG llm_provider={provider}{place} llm_credential_id={made}",
+        soft_wrap=True,
+    )
 
 
 @app.command("list")
@@ -64,7 +73,7 @@ def list_credentials(organization: OrganizationOption = None, output: FormatOpti
             return [CredentialView.model_validate(row).model_dump() for row in rows]
 
         rows = as_principal(home.login_url, Service(organization_id), work)
-    print_rows(rows, ("name", "provider", "hint", "created_at", "id"), output)
+    print_rows(rows, ("name", "provider", "base_url", "hint", "created_at", "id"), output)
 
 
 def _vault(home: Home) -> Vault:

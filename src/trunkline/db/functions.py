@@ -319,6 +319,31 @@ end
 $$
 """,
     ),
+    Function(
+        "app.check_agent_credential()",
+        """
+create function app.check_agent_credential() returns trigger language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
+declare
+  kept record;
+begin
+  -- Who edits agents need not see credentials, so this looks for them. It comes after the policies and foreign keys
+  -- have spoken, and so tells nothing about another organization.
+  select c.name, c.provider, c.base_url into kept
+  from public.credentials c where c.id = new.llm_credential_id and c.organization_id = new.organization_id;
+  if found and (kept.provider is distinct from new.llm_provider
+                or kept.base_url is distinct from rtrim(new.llm_base_url, '/')) then
+    raise exception 'The credential "%" is for llm_provider % with %, and its key is sent nowhere else. '
+      'Set these, or choose another credential.', kept.name, kept.provider,
+      coalesce('llm_base_url ' || kept.base_url, 'llm_base_url empty')
+      using errcode = 'check_violation', constraint = 'agents_credential_fits';
+  end if;
+  return null;
+end
+$$
+""",
+        definer=True,
+    ),
     _person("created_by"),
     _person("user_id"),
     _derive("organization_from_agent", "agents", "agent_id"),
@@ -328,11 +353,12 @@ $$
 )
 
 DEFINER_READS = {
-    "organization_members": "select, insert",
-    "organizations": "select, insert, update",
-    "profiles": "select, insert",
-    "api_keys": "select",
-    "agent_turns": "select, update",
+    "organization_members": ("select", "insert"),
+    "organizations": ("select", "insert", "update"),
+    "profiles": ("select", "insert"),
+    "api_keys": ("select",),
+    "agent_turns": ("select", "update"),
+    "credentials": ("select (id, organization_id, name, provider, base_url)",),
 }
 """What `trunkline_definer` may do, each with a policy of its own: all that the definer functions need."""
 
@@ -411,6 +437,13 @@ def triggers(tenant_tables: list[str], updated_tables: list[str]) -> list[Trigge
             "before insert or update of knowledge_base_ids, tool_ids, organization_id on public.agents for each row"
             " when (new.knowledge_base_ids <> '{}' or new.tool_ids <> '{}')"
             " execute function app.check_agent_references()",
+        ),
+        Trigger(
+            "agents_credential",
+            "public.agents",
+            "after insert or update of llm_credential_id, llm_provider, llm_base_url, organization_id"
+            " on public.agents for each row when (new.llm_credential_id is not null)"
+            " execute function app.check_agent_credential()",
         ),
         Trigger(
             "agent_versions_immutable",

@@ -170,8 +170,8 @@ def access_statements(table: Table) -> Iterator[str]:
         check = f"\n  with check ({policy.check})" if policy.check else ""
         yield f"create policy {policy.name} on {name} for {policy.command} to {policy.role}{using}{check}"
     if rights := DEFINER_READS.get(table.name):
-        yield f"grant {rights} on table {name} to {DEFINER}"
-        for command in rights.split(", "):
+        yield f"grant {', '.join(rights)} on table {name} to {DEFINER}"
+        for command in (right.partition(" ")[0] for right in rights):
             rule = "with check (true)" if command == "insert" else "using (true)"
             yield f"create policy {table.name}_{command}_{DEFINER} on {name} for {command} to {DEFINER} {rule}"
     yield f"alter table {name} force row level security"

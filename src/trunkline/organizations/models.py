@@ -114,7 +114,17 @@ _KEY_FACE = (
 )
 """All of a key's row but the hash."""
 
-_CREDENTIAL_FACE = ("id", "organization_id", "name", "provider", "hint", "created_by", "created_at", "updated_at")
+_CREDENTIAL_FACE = (
+    "id",
+    "organization_id",
+    "name",
+    "provider",
+    "base_url",
+    "hint",
+    "created_by",
+    "created_at",
+    "updated_at",
+)
 """All of a credential's row but the ciphertext."""
 
 _MAY_MANAGE = f"({member('owner')} or ({member('admin')} and role <> 'owner'))"
@@ -180,7 +190,10 @@ class ApiKeyRow(Tenant, Created, Base):
 
 
 class Credential(Tenant, Updated, Base):
-    """A provider's key, encrypted (AES-GCM) with the row's identity as associated data."""
+    """A provider's key, encrypted (AES-GCM) with the row's identity and `KeptFor` as associated data.
+
+    It is for one provider at one address, which never change: who may edit agents can't turn it elsewhere.
+    """
 
     __tablename__ = "credentials"
     __table_args__ = (
@@ -188,6 +201,7 @@ class Credential(Tenant, Updated, Base):
         parent_key(),
         Index(None, "created_by"),
         CheckConstraint("char_length(name) between 1 and 120", "name"),
+        CheckConstraint("base_url ~ '^https?://' and base_url !~ '/$' and char_length(base_url) <= 2000", "base_url"),
         {
             "info": {
                 "access": (
@@ -197,7 +211,8 @@ class Credential(Tenant, Updated, Base):
                     Allow(AUTHENTICATED, ("update",), member("admin"), columns=("name", "ciphertext", "hint")),
                     Allow(AUTHENTICATED, ("delete",), member("admin")),
                     Allow(SERVICE, ("select",), claimed()),
-                    Allow(SERVICE, ("insert", "update", "delete"), claimed_unbound()),
+                    Allow(SERVICE, ("insert", "delete"), claimed_unbound()),
+                    Allow(SERVICE, ("update",), claimed_unbound(), columns=("name", "ciphertext", "hint")),
                 )
             }
         },
@@ -205,6 +220,7 @@ class Credential(Tenant, Updated, Base):
 
     name: Mapped[str]
     provider: Mapped[str]
+    base_url: Mapped[str | None]
     ciphertext: Mapped[bytes] = mapped_column(LargeBinary())
     hint: Mapped[str] = mapped_column(String(8), server_default=text("''"))
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("profiles.id", ondelete="SET NULL"))

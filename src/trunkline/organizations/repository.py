@@ -89,10 +89,9 @@ async def credentials(session: TenantSession, limit: int, after: UUID | None) ->
     return (await session.execute(query)).scalars().all()
 
 
-async def ciphertext(session: TenantSession, credential_id: UUID) -> bytes | None:
-    """A credential as it is stored."""
-    query = select(Credential.ciphertext).where(Credential.id == credential_id)
-    return (await session.execute(query)).scalar_one_or_none()
+async def credential(session: TenantSession, credential_id: UUID) -> Credential | None:
+    """One credential as it is stored, with its ciphertext."""
+    return (await session.execute(select(Credential).where(Credential.id == credential_id))).scalar_one_or_none()
 
 
 async def delete_credential(session: TenantSession, credential_id: UUID) -> int:

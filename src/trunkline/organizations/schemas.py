@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from trunkline.api import OrganizationField, Schema, Text, View
 
@@ -79,11 +80,33 @@ class KeyMade(KeyView):
     key: str
 
 
+def _base_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable, parts = False, urlsplit("")
+    if not is_usable or "@" in parts.netloc or "?" in value or "#" in value or not value.isascii() or " " in value:
+        raise ValueError("must be the address of a server, such as https://models.example/v1, without user or query")
+    return value.rstrip("/")
+
+
+BaseUrl = Annotated[Text, AfterValidator(_base_url)]
+"""Where a provider's API begins, without a slash at its end."""
+
+
 class NewCredential(Schema):
     """A provider's key to be stored, encrypted."""
 
     name: Text = Field(min_length=1, max_length=120, examples=["openai"])
     provider: Text = Field(min_length=1, max_length=60, examples=["openai"])
+    base_url: BaseUrl | None = Field(
+        default=None,
+        max_length=2000,
+        description="The one address that the key may be sent to, as agents name it in llm_base_url;"
+        " null for the provider's own",
+        examples=["https://models.example/v1"],
+    )
     secret: str = Field(min_length=1, max_length=4000, description="The provider's key; never given back")
     organization_id: OrganizationField = None
 
@@ -95,5 +118,6 @@ class CredentialView(View):
     organization_id: UUID
     name: str
     provider: str
+    base_url: str | None
     hint: str
     created_at: datetime

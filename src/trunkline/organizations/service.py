@@ -17,12 +17,12 @@ from trunkline.api import SCOPES, actor_id
 from trunkline.db.base import new_id
 from trunkline.db.principals import ApiKey, Principal
 from trunkline.db.tenant import Database, TenantSession
-from trunkline.errors import Conflict, InvalidInput, NotAuthenticated, NotFound
+from trunkline.errors import Conflict, InvalidInput, NotAuthenticated, NotFound, SetupError
 from trunkline.organizations import repository
 from trunkline.organizations.keys import SHOWN, hash_of, make_key
 from trunkline.organizations.models import ApiKeyRow, AuditLog, Credential, Organization, OrganizationMember
 from trunkline.organizations.schemas import NewCredential, NewKey, NewOrganization
-from trunkline.organizations.vault import Vault
+from trunkline.organizations.vault import KeptFor, Vault
 
 
 class OrganizationTaken(Conflict):
@@ -193,7 +193,8 @@ async def store_credential(
         organization_id=organization_id,
         name=new.name,
         provider=new.provider,
-        ciphertext=vault.seal(new.secret, organization_id, row_id),
+        base_url=new.base_url,
+        ciphertext=vault.seal(new.secret, KeptFor(organization_id, row_id, new.provider, new.base_url)),
         hint=new.secret[-4:] if len(new.secret) >= 16 else "",
         created_by=actor_id(session.principal),
     )
@@ -211,17 +212,34 @@ async def list_credentials(session: TenantSession, limit: int, after: UUID | Non
 
 
 async def open_credential(
-    session: TenantSession, organization_id: UUID, credential_id: UUID, vault: Vault
+    session: TenantSession,
+    organization_id: UUID,
+    credential_id: UUID,
+    vault: Vault,
+    *,
+    provider: str,
+    base_url: str | None,
 ) -> SecretStr:
-    """A stored key in the clear, for the provider that it belongs to.
+    """A stored key in the clear, to be sent to this provider at this address (None: the provider's own).
 
     Raises:
         NotFound: the credential was deleted.
+        SetupError: the key is for another provider or address, or can't be decrypted.
     """
-    blob = await repository.ciphertext(session, credential_id)
-    if blob is None:
+    row = await repository.credential(session, credential_id)
+    if row is None:
         raise NotFound(f"The agent's credential {credential_id} no longer exists. Choose another.")
-    return SecretStr(vault.open(blob, organization_id, credential_id))
+    wanted = KeptFor(organization_id, credential_id, provider, base_url.rstrip("/") if base_url else None)
+    if (row.provider, row.base_url) != (wanted.provider, wanted.base_url):
+        raise SetupError(
+            f"The credential {row.name!r} is for {_place(row.provider, row.base_url)}, and is sent nowhere else,"
+            f" so not to {_place(wanted.provider, wanted.base_url)}. Choose another credential."
+        )
+    return SecretStr(vault.open(row.ciphertext, wanted))
+
+
+def _place(provider: str, base_url: str | None) -> str:
+    return f"{provider} at {base_url or 'its own address'}"
 
 
 async def delete_credential(session: TenantSession, credential_id: UUID) -> None:

@@ -1,13 +1,16 @@
 """Encrypts stored credentials and signs visitors' tokens, with keys derived from the operator's one secret.
 
 Ciphertext: version (1 byte), id of the key (8 bytes), nonce (12), AES-256-GCM's output. The associated data is the
-row's identity, so that a ciphertext copied to another row does not open (NIST SP 800-38D).
+row's identity with the provider and address that the key is for, so that a ciphertext copied to another row, or a row
+turned to another address, does not open (NIST SP 800-38D).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from dataclasses import dataclass
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +23,21 @@ from trunkline.errors import SetupError
 _VERSION = b"\x01"
 _NONCE = 12
 _MINIMUM = 32
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFor:
+    """Whose a stored key is, and the one place that it may be sent to."""
+
+    organization_id: UUID
+    row_id: UUID
+    provider: str
+    base_url: str | None
+    """None: the provider's own address, which the operator sets."""
+
+    def associated_data(self) -> bytes:
+        """All of it in one unambiguous form."""
+        return json.dumps([str(self.organization_id), str(self.row_id), self.provider, self.base_url]).encode()
 
 
 class Vault:
@@ -38,18 +56,18 @@ class Vault:
         self.token_keys = [_derive(item, b"visitor tokens") for item in secrets]
         """Keys that verify visitors' tokens; the first one signs."""
 
-    def seal(self, plain: str, organization_id: UUID, row_id: UUID) -> bytes:
-        """Encrypt a credential for one row."""
+    def seal(self, plain: str, kept_for: KeptFor) -> bytes:
+        """Encrypt a credential for one row and one place."""
         key_id, key = next(iter(self._encryption.items()))
         nonce = os.urandom(_NONCE)
-        sealed = AESGCM(key).encrypt(nonce, plain.encode(), _identity(organization_id, row_id))
+        sealed = AESGCM(key).encrypt(nonce, plain.encode(), kept_for.associated_data())
         return _VERSION + key_id + nonce + sealed
 
-    def open(self, blob: bytes, organization_id: UUID, row_id: UUID) -> str:
-        """Decrypt a credential of this very row.
+    def open(self, blob: bytes, kept_for: KeptFor) -> str:
+        """Decrypt a credential of this very row, for this very place.
 
         Raises:
-            SetupError: it was encrypted under another secret, for another row, or is damaged.
+            SetupError: it was encrypted under another secret, for another row or place, or is damaged.
         """
         key = self._encryption.get(blob[1:9])
         if blob[:1] != _VERSION or key is None:
@@ -58,9 +76,11 @@ class Vault:
             )
         nonce, sealed = blob[9 : 9 + _NONCE], blob[9 + _NONCE :]
         try:
-            return AESGCM(key).decrypt(nonce, sealed, _identity(organization_id, row_id)).decode()
+            return AESGCM(key).decrypt(nonce, sealed, kept_for.associated_data()).decode()
         except InvalidTag:
-            raise SetupError("A stored credential is damaged or belongs to another row. Store it anew.") from None
+            raise SetupError(
+                "A stored credential is damaged, or belongs to another row or address. Store it anew."
+            ) from None
 
 
 def _checked(secret: str | None, name: str) -> bytes:
@@ -81,7 +101,3 @@ def _derive(secret: bytes, purpose: bytes) -> bytes:
 
 def _id_of(key: bytes) -> bytes:
     return hashlib.sha256(b"id" + key).digest()[:8]
-
-
-def _identity(organization_id: UUID, row_id: UUID) -> bytes:
-    return organization_id.bytes + row_id.bytes

@@ -30,7 +30,7 @@ from trunkline.runtime.events import Finished, TextDelta
 from trunkline.runtime.live import LiveTurn
 from trunkline.sessions import service
 from trunkline.sessions.schemas import MessageView, TurnView, UsageView
-from trunkline.sessions.service import Admission, TurnDied, VersionCache
+from trunkline.sessions.service import Admission, ModelUsage, Said, TurnDied, VersionCache
 
 FLUSH_S = 0.25
 """How often what was said is written to the turn's row at most, in seconds."""
@@ -141,7 +141,12 @@ class Turns:
             return None
         try:
             return await organizations.open_credential(
-                session, organization_id, settings.llm_credential_id, self._vault
+                session,
+                organization_id,
+                settings.llm_credential_id,
+                self._vault,
+                provider=settings.llm_provider,
+                base_url=settings.llm_base_url,
             )
         except (NotFound, SetupError) as error:
             raise ProviderFailed(f"Agent '{settings.name}' has no usable API key. {error.detail}") from None
@@ -159,11 +164,12 @@ class Turns:
             outcome = error
         except Exception:  # noqa: BLE001  whatever it was, the turn must end and be said to have failed
             _log.exception("turn %s failed", live.turn_id)
-            outcome = await self._fail(principal, admission, TrunklineError(_FAILED))
+            outcome = await self._fail(live, principal, admission, settings, TrunklineError(_FAILED))
         finally:
             asking.cancel()
             keeper.cancel()
-            self._live.pop(live.turn_id, None)
+            if self._live.get(live.turn_id) is live:  # it may be another attempt's by now
+                del self._live[live.turn_id]
             live.finish(outcome)
 
     async def _settle(
@@ -177,23 +183,23 @@ class Turns:
         """Write the end of a turn, whichever it is."""
         if asking.cancelled():
             if live.failure is not None:
-                return await self._fail(principal, admission, live.failure)
+                return await self._fail(live, principal, admission, settings, live.failure)
             return await self._interrupt(live, principal, admission, settings)
         error = asking.exception()
         if error is None:
             return await self._complete(live, principal, admission, settings, asking.result())
         if isinstance(error, TrunklineError):
-            return await self._fail(principal, admission, error)
+            return await self._fail(live, principal, admission, settings, error)
         _log.error("turn %s failed", live.turn_id, exc_info=error)
-        return await self._fail(principal, admission, TrunklineError(_FAILED))
+        return await self._fail(live, principal, admission, settings, TrunklineError(_FAILED))
 
     async def _ask(
         self, live: LiveTurn, admission: Admission, settings: AgentSettings, key: SecretStr | None
     ) -> Finished:
         """Let the model speak; no connection is held here."""
         definition = definition_of(admission, settings)
-        messages = service.fitting([*admission.history, ("user", admission.content)], settings)
-        turn = TurnInput(history=[HistoryMessage(role, content) for role, content in messages], api_key=key)
+        history = [HistoryMessage(role, content) for role, content in _given(admission, settings)]
+        turn = TurnInput(history=history, api_key=key)
         finished: Finished | None = None
         async with aclosing(self._runtime.stream(definition, turn)) as events:
             async for event in events:
@@ -220,7 +226,7 @@ class Turns:
             text = live.text()
             try:
                 async with self._database.tenant(principal) as session:
-                    is_ours = await service.extend_turn(session, admission, text[written:], len(text), self._lease_s)
+                    is_ours = await service.extend_turn(session, admission, text[written:], written, self._lease_s)
             except (DatabaseUnavailable, SQLAlchemyError) as error:
                 # The lease gives it some seconds; the turn's end says the last word.
                 _log.warning("turn %s could not renew its lease: %s", live.turn_id, error)
@@ -245,12 +251,24 @@ class Turns:
             citations=[],
             created_at=live.user_message.created_at,
         )
-        usage = UsageView(input_tokens=finished.input_tokens, output_tokens=finished.output_tokens)
+        used = ModelUsage(
+            live.usage_id,
+            settings.llm_provider,
+            storable(finished.model),
+            finished.input_tokens,
+            finished.output_tokens,
+            finished.estimated,
+            finished.latency_ms,
+        )
+        usage = UsageView(
+            input_tokens=used.input_tokens, output_tokens=used.output_tokens, is_estimated=used.is_estimated
+        )
 
         async def write(session: TenantSession) -> TurnView:
-            message = await service.complete_turn(session, admission, answer, settings.llm_provider, usage)
+            message = await service.complete_turn(session, admission, answer, used)
             if message is None:
                 # It was cancelled or taken over meanwhile; or this answer stands, and only word of it was lost.
+                await service.meter_turn(session, admission, used)
                 return await service.outcome(session, live.handle, live.turn_id)
             return TurnView(
                 turn_id=live.turn_id, session_id=live.handle, status="complete", message=message, usage=usage
@@ -278,17 +296,49 @@ class Turns:
         async def write(session: TenantSession) -> TurnView:
             # Where another server cancelled it, that one wrote what it knew.
             await service.interrupt_turn(session, admission, answer)
+            await self._meter(session, live, admission, settings)
             return await service.outcome(session, live.handle, live.turn_id)
 
         return await self._write(principal, write)
 
-    async def _fail(self, principal: Service, admission: Admission, error: TrunklineError) -> TrunklineError:
+    async def _fail(
+        self,
+        live: LiveTurn,
+        principal: Service,
+        admission: Admission,
+        settings: AgentSettings,
+        error: TrunklineError,
+    ) -> TrunklineError:
         _log.warning("turn %s failed: %s", admission.turn_id, error.detail)
+
+        async def write(session: TenantSession) -> None:
+            await service.fail_turn(session, admission, error.detail)
+            await self._meter(session, live, admission, settings)
+
         try:
-            await self._write(principal, lambda session: service.fail_turn(session, admission, error.detail))
+            await self._write(principal, write)
         except (TrunklineError, SQLAlchemyError):
             _log.warning("turn %s could not be marked failed; its lease will pass", admission.turn_id)
         return error
+
+    async def _meter(
+        self, session: TenantSession, live: LiveTurn, admission: Admission, settings: AgentSettings
+    ) -> None:
+        """Write what a model has used that came to no end; the tokens are estimated, as nobody told them."""
+        from trunkline.runtime.graph import estimate_tokens  # noqa: PLC0415  loads LangGraph
+
+        if not live.length:
+            return
+        given = len(settings.system_prompt) + sum(len(content) for _, content in _given(admission, settings))
+        used = ModelUsage(
+            live.usage_id,
+            settings.llm_provider,
+            settings.llm_model,
+            estimate_tokens(given),
+            estimate_tokens(live.length),
+            is_estimated=True,
+        )
+        await service.meter_turn(session, admission, used)
 
     async def _write(self, principal: Service, write: Callable[[TenantSession], Awaitable[Result]]) -> Result:
         """A last word on a turn in its own transaction, said again while the database is away."""
@@ -304,6 +354,11 @@ class Turns:
 
 
 _FAILED = "The turn failed on the server, which has logged why. Send the message again."
+
+
+def _given(admission: Admission, settings: AgentSettings) -> list[Said]:
+    """The messages that the model is given."""
+    return service.fitting([*admission.history, ("user", admission.content)], settings)
 
 
 def storable(text: str) -> str:

@@ -220,6 +220,8 @@ def test_a_written_agent_reads_back_as_it_was(owner_url: str) -> None:
     changed = full_settings(world.ours.ids["knowledge_bases"], world.ours.ids["tools"], world.ours.ids["credentials"])
     sent = {name: getattr(changed, name) for name in AgentSettings.model_fields}
     with psycopg.connect(owner_url) as connection:
+        place = (changed.llm_provider, changed.llm_base_url, changed.llm_credential_id)
+        connection.execute("update public.credentials set provider = %s, base_url = %s where id = %s", place)
         assignments = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in sent)
         values = [
             Jsonb(plain(value)) if str(Agent.__table__.c[name].type) == "JSONB" and value is not None else value

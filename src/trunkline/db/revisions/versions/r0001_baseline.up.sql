@@ -244,6 +244,7 @@ CREATE TABLE credentials (
 	organization_id UUID NOT NULL, 
 	name TEXT NOT NULL, 
 	provider TEXT NOT NULL, 
+	base_url TEXT, 
 	ciphertext BYTEA NOT NULL, 
 	hint VARCHAR(8) DEFAULT '' NOT NULL, 
 	created_by UUID, 
@@ -253,6 +254,7 @@ CREATE TABLE credentials (
 	CONSTRAINT credentials_organization_id_name_key UNIQUE (organization_id, name), 
 	CONSTRAINT credentials_organization_id_id_key UNIQUE (organization_id, id), 
 	CONSTRAINT credentials_name_check CHECK (char_length(name) between 1 and 120), 
+	CONSTRAINT credentials_base_url_check CHECK (base_url ~ '^https?://' and base_url !~ '/$' and char_length(base_url) <= 2000), 
 	CONSTRAINT credentials_organization_id_fkey FOREIGN KEY(organization_id) REFERENCES organizations (id) ON DELETE CASCADE, 
 	CONSTRAINT credentials_created_by_fkey FOREIGN KEY(created_by) REFERENCES profiles (id) ON DELETE SET NULL
 );
@@ -833,6 +835,34 @@ $$;
 -- next
 revoke all on function app.check_agent_references() from public, anon, authenticated, service_role, trunkline_service;
 -- next
+create function app.check_agent_credential() returns trigger language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
+declare
+  kept record;
+begin
+  -- Who edits agents need not see credentials, so this looks for them. It comes after the policies and foreign keys
+  -- have spoken, and so tells nothing about another organization.
+  select c.name, c.provider, c.base_url into kept
+  from public.credentials c where c.id = new.llm_credential_id and c.organization_id = new.organization_id;
+  if found and (kept.provider is distinct from new.llm_provider
+                or kept.base_url is distinct from rtrim(new.llm_base_url, '/')) then
+    raise exception 'The credential "%" is for llm_provider % with %, and its key is sent nowhere else. '
+      'Set these, or choose another credential.', kept.name, kept.provider,
+      coalesce('llm_base_url ' || kept.base_url, 'llm_base_url empty')
+      using errcode = 'check_violation', constraint = 'agents_credential_fits';
+  end if;
+  return null;
+end
+$$;
+-- next
+grant create on schema app to trunkline_definer;
+-- next
+alter function app.check_agent_credential() owner to trunkline_definer;
+-- next
+revoke create on schema app from trunkline_definer;
+-- next
+revoke all on function app.check_agent_credential() from public, anon, authenticated, service_role, trunkline_service;
+-- next
 create function app.check_created_by() returns trigger language plpgsql set search_path = '' as $$
 begin
   -- A foreign key to profiles alone would tell who exists. This looks under the caller's own policies.
@@ -966,6 +996,8 @@ create trigger agent_sessions_user_id before insert or update of user_id on publ
 create trigger agent_messages_number before insert on public.agent_messages for each row when (new.sequence is null) execute function app.number_message();
 -- next
 create trigger agents_references before insert or update of knowledge_base_ids, tool_ids, organization_id on public.agents for each row when (new.knowledge_base_ids <> '{}' or new.tool_ids <> '{}') execute function app.check_agent_references();
+-- next
+create trigger agents_credential after insert or update of llm_credential_id, llm_provider, llm_base_url, organization_id on public.agents for each row when (new.llm_credential_id is not null) execute function app.check_agent_credential();
 -- next
 create trigger agent_versions_immutable before update on public.agent_versions for each row when (old.snapshot is distinct from new.snapshot or old.version <> new.version or old.agent_id <> new.agent_id) execute function app.refuse_change();
 -- next
@@ -1127,7 +1159,7 @@ revoke all on table public.credentials from public, anon, authenticated, service
 -- next
 grant select, insert, update, delete on table public.credentials to service_role;
 -- next
-grant select (id, organization_id, name, provider, hint, created_by, created_at, updated_at) on table public.credentials to authenticated;
+grant select (id, organization_id, name, provider, base_url, hint, created_by, created_at, updated_at) on table public.credentials to authenticated;
 -- next
 grant insert on table public.credentials to authenticated;
 -- next
@@ -1137,7 +1169,9 @@ grant delete on table public.credentials to authenticated;
 -- next
 grant select on table public.credentials to trunkline_service;
 -- next
-grant insert, update, delete on table public.credentials to trunkline_service;
+grant insert, delete on table public.credentials to trunkline_service;
+-- next
+grant update (name, ciphertext, hint) on table public.credentials to trunkline_service;
 -- next
 alter table public.credentials enable row level security;
 -- next
@@ -1160,12 +1194,16 @@ create policy credentials_select_trunkline_service on public.credentials for sel
 create policy credentials_insert_trunkline_service on public.credentials for insert to trunkline_service
   with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
+create policy credentials_delete_trunkline_service on public.credentials for delete to trunkline_service
+  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
+-- next
 create policy credentials_update_trunkline_service on public.credentials for update to trunkline_service
   using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null)
   with check (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
 -- next
-create policy credentials_delete_trunkline_service on public.credentials for delete to trunkline_service
-  using (organization_id = (select app.organization_id()) and (select app.claim('session_id')) is null);
+grant select (id, organization_id, name, provider, base_url) on table public.credentials to trunkline_definer;
+-- next
+create policy credentials_select_trunkline_definer on public.credentials for select to trunkline_definer using (true);
 -- next
 alter table public.credentials force row level security;
 -- next

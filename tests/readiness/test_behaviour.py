@@ -16,6 +16,7 @@ from trunkline.db.urls import sqlalchemy_url
 from trunkline.readiness.evidence.behaviour import Behaviour, observe
 from trunkline.readiness.evidence.behaviour.values import Tried
 from trunkline.readiness.example import CLEAN, example_target
+from trunkline.readiness.expressions import admits_null_caller, calls_per_row, is_always_true
 
 SUPABASE = """
 do $$ declare name text; begin
@@ -366,3 +367,65 @@ def test_it_works_on_each_major_version(any_url: str) -> None:
     behaviour = observed(any_url, CLEAN + NOTES)
     assert unexpected(behaviour) == set()
     assert reasons(behaviour) == ""
+
+
+def test_a_connection_that_is_cut_is_an_error_of_the_driver(empty_url: str) -> None:
+    run(empty_url, SUPABASE + CLEAN)
+
+    with (
+        psycopg.connect(empty_url, autocommit=True) as beside,
+        pytest.raises(psycopg.OperationalError),
+        look(empty_url, example_target()) as seen,
+    ):
+
+        def cut(_done: int, _total: int) -> None:
+            beside.execute("select pg_terminate_backend(%s, 5000)", (seen.connection.info.backend_pid,))
+
+        observe(seen.connection, seen.catalogue, seen.target, seen.matching, deep=False, note=[], on_step=cut)
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_open"),
+    [
+        ("true", True),
+        ("(1 = 1)", True),
+        ("(auth.uid() IS NOT NULL)", True),
+        ("(( SELECT auth.uid() AS uid) IS NOT NULL)", True),
+        ("(owner_id = auth.uid())", False),
+        ("((name = 'true'::text))", False),
+        (None, False),
+    ],
+)
+def test_an_expression_that_admits_everything_is_known(expression: str | None, is_open: bool) -> None:
+    assert is_always_true(expression) == is_open
+
+
+@pytest.mark.parametrize(
+    ("expression", "calls"),
+    [
+        ("(owner_id = auth.uid())", ["auth.uid()"]),
+        ("(owner_id = ( SELECT auth.uid() AS uid))", []),
+        ("(owner_id = ((current_setting('a'::text, true))::uuid))", ["current_setting"]),
+        ("(o = ( SELECT ((current_setting('a'::text, true))::json ->> 'sub'::text)))", []),
+        ("(EXISTS ( SELECT 1 FROM m WHERE (m.user_id = auth.uid())))", ["auth.uid()"]),
+        ("(EXISTS ( SELECT 1 FROM m WHERE (m.user_id = ( SELECT auth.uid() AS uid))))", []),
+    ],
+)
+def test_a_call_for_each_row_is_known(expression: str, calls: list[str]) -> None:
+    assert calls_per_row(expression) == calls
+
+
+@pytest.mark.parametrize(
+    ("expression", "admits"),
+    [
+        ("((auth.uid() IS NULL) OR (owner_id = auth.uid()))", True),
+        ("((owner_id = 1) OR (( SELECT auth.uid() AS uid) IS NULL))", True),
+        ("((current_setting('a'::text, true) IS NULL) OR (owner_id = 1))", True),
+        ("((auth.uid() IS NOT NULL) AND (owner_id = auth.uid()))", False),
+        ("((owner_id = auth.uid()) AND ((auth.uid() IS NULL) OR is_public))", False),
+        ("((current_setting('a'::text) IS NULL) OR (owner_id = 1))", False),
+        ("((deleted_at IS NULL) OR (owner_id = auth.uid()))", False),
+    ],
+)
+def test_a_policy_that_admits_whoever_is_not_signed_in_is_known(expression: str, admits: bool) -> None:
+    assert admits_null_caller(expression) == admits

@@ -11,7 +11,7 @@ from trunkline.postgres.catalogue.model import Catalogue, Relation
 from trunkline.readiness.evidence.asking import words
 from trunkline.readiness.evidence.behaviour.actors import Actor, Cast
 from trunkline.readiness.evidence.behaviour.attempt import Attempt, CannotTell, Result, act_as, try_all
-from trunkline.readiness.evidence.behaviour.sampling import any_row, has_rows
+from trunkline.readiness.evidence.behaviour.sampling import reading
 from trunkline.readiness.evidence.behaviour.statements import CHANGES, Trial, refusal, select_of, trials
 from trunkline.readiness.evidence.behaviour.values import Behaviour, Tried
 from trunkline.readiness.evidence.links import Links
@@ -294,12 +294,13 @@ class _Stage:
 
     def _read(self, relation: Relation, actors: list[Actor]) -> list[Tried]:
         try:
-            if not has_rows(self._connection, self._catalogue, relation):
-                return []
+            statement = reading(self._connection, self._catalogue, relation)
         except CannotTell as reason:
             self._miss(f"reading rows of {relation.name}, as any role", str(reason), "Try its policies by hand.")
             return []
-        attempts = [Attempt(actor, relation, "select", any_row(relation)) for actor in actors]
+        if statement is None:
+            return []
+        attempts = [Attempt(actor, relation, "select", statement) for actor in actors]
         results = try_all(self._connection, attempts)
         return list(self._read_results(relation, attempts, results, is_declared=self._access(relation) is not None))
 

@@ -140,9 +140,11 @@ async def create_key(session: TenantSession, organization_id: UUID, new: NewKey)
     """Make an API key; returns its row and the key itself, for the only time.
 
     Raises:
-        InvalidInput: a scope that doesn't exist, or that the calling key doesn't have itself.
+        InvalidInput: a scope that doesn't exist, or that the calling key doesn't have itself; an end that is over, or
+            after the calling key's own.
     """
     _check_scopes(session.principal, new.scopes)
+    await _check_end(session, new.expires_at)
     key = make_key()
     row = ApiKeyRow(
         id=new_id(),
@@ -157,6 +159,22 @@ async def create_key(session: TenantSession, organization_id: UUID, new: NewKey)
     await repository.add(session, row)
     await audit(session, organization_id, "key.created", "api_keys", row.id)
     return row, key
+
+
+async def _check_end(session: TenantSession, end: datetime | None) -> None:
+    """A key can't give away more time than it has itself."""
+    if end is not None and end <= datetime.now(UTC):
+        raise InvalidInput(f"{end.isoformat()} is over. Choose a time to come.", field="expires_at")
+    if not isinstance(session.principal, ApiKey):
+        return
+    own = await repository.key(session, session.principal.key_id)
+    last = own.expires_at if own is not None else None
+    if last is not None and (end is None or end > last):
+        raise InvalidInput(
+            f"The calling key expires at {last.isoformat()}, and can't make one that lives longer."
+            " Set expires_at to that or earlier.",
+            field="expires_at",
+        )
 
 
 async def revoke_key(session: TenantSession, key_id: UUID) -> ApiKeyRow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -147,6 +148,23 @@ async def test_a_key_does_what_its_scopes_say(served: Served, program: Caller) -
     limited = await program.ask("POST", "/v1/keys", {"name": "k", "scopes": ["keys:write"]})
     more = await served.caller(limited["key"]).call("POST", "/v1/keys", {"name": "more", "scopes": ["*"]})
     assert_problem(more, 422, "invalid_input", field="scopes")
+
+
+async def test_a_key_gives_away_no_more_time_than_it_has(served: Served, program: Caller, shop: Shop) -> None:
+    end = datetime.now(UTC) + timedelta(hours=1)
+    made = await program.ask("POST", "/v1/keys", {"name": "brief", "expires_at": end.isoformat()})
+    brief = served.caller(made["key"])
+    for wrong in ({}, {"expires_at": None}, {"expires_at": (end + timedelta(seconds=1)).isoformat()}):
+        refused = await brief.call("POST", "/v1/keys", {"name": "longer", **wrong})
+        assert_problem(refused, 422, "invalid_input", field="expires_at", says=end.strftime("%Y-%m-%dT%H:%M:%S"))
+    child = await brief.ask("POST", "/v1/keys", {"name": "equal", "expires_at": made["expires_at"]})
+    assert child["expires_at"] == made["expires_at"]
+    grandchild = await served.caller(child["key"]).call("POST", "/v1/keys", {"name": "eternal"})
+    assert_problem(grandchild, 422, field="expires_at")
+    for caller in (program, served.caller(member_token(shop.owner))):
+        past = {"name": "past", "expires_at": "2001-01-01T00:00:00Z", "organization_id": str(shop.organization_id)}
+        assert_problem(await caller.call("POST", "/v1/keys", past), 422, field="expires_at", says="is over")
+    assert shop.sql("select count(*) from public.api_keys where name in ('longer', 'eternal', 'past')") == [(0,)]
 
 
 async def test_a_key_that_was_revoked_or_has_expired(served: Served, program: Caller, shop: Shop) -> None:

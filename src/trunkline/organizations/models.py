@@ -244,6 +244,8 @@ class AuditLog(Tenant, Created, Base):
     """What was done by whom; append-only for everybody."""
 
     __tablename__ = "audit_logs"
+    # Most who write a record may not read it, so nothing is asked back. (ClassVar is what SQLAlchemy's types refuse.)
+    __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012
     __table_args__ = (
         Index(None, "organization_id", "created_at"),
         {

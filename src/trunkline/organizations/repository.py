@@ -42,6 +42,14 @@ async def members(session: TenantSession, organization_id: UUID) -> Sequence[Org
     return (await session.execute(query.order_by(OrganizationMember.id))).scalars().all()
 
 
+async def member(session: TenantSession, organization_id: UUID, user_id: UUID) -> OrganizationMember | None:
+    """One person's place in an organization."""
+    query = select(OrganizationMember).where(
+        OrganizationMember.organization_id == organization_id, OrganizationMember.user_id == user_id
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
 async def set_role(session: TenantSession, organization_id: UUID, user_id: UUID, role: str) -> int:
     """Give a member another role; returns how many rows that were: 0 or 1."""
     change = (
@@ -94,10 +102,10 @@ async def credential(session: TenantSession, credential_id: UUID) -> Credential 
     return (await session.execute(select(Credential).where(Credential.id == credential_id))).scalar_one_or_none()
 
 
-async def delete_credential(session: TenantSession, credential_id: UUID) -> int:
-    """Remove a credential; agents that named it have none afterwards. Returns 0 or 1."""
-    removal = delete(Credential).where(Credential.id == credential_id).returning(Credential.id)
-    return len((await session.execute(removal)).all())
+async def delete_credential(session: TenantSession, credential_id: UUID) -> UUID | None:
+    """Remove a credential; agents that named it have none afterwards. Returns whose it was, if it was there."""
+    removal = delete(Credential).where(Credential.id == credential_id).returning(Credential.organization_id)
+    return (await session.execute(removal)).scalar_one_or_none()
 
 
 FIND_KEY = text("select key_id, organization_id, scopes from app.authenticate_key(:hash)")

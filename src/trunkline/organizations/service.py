@@ -5,9 +5,9 @@ OrganizationTaken, NameTaken ⊂ Conflict
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -103,6 +103,7 @@ async def add_member(session: TenantSession, organization_id: UUID, user_id: UUI
         if "organization_members_user_id_fkey" in str(error.orig):
             raise NotFound(f"Nobody with the id {user_id} has signed up.", field="user_id") from None
         raise NameTaken("This person is a member already. Change the role instead.", field="user_id") from None
+    await _audit_member(session, "member.added", member, role=role)
     return member
 
 
@@ -113,12 +114,15 @@ async def change_role(session: TenantSession, organization_id: UUID, user_id: UU
         NotFound: no such member that the caller may change.
         Conflict: it is the last owner.
     """
+    member = await repository.member(session, organization_id, user_id)
+    before = member.role if member else None
     try:
         changed = await repository.set_role(session, organization_id, user_id, role)
     except IntegrityError:
         raise Conflict("This is the last owner. Make another member an owner first.", field="role") from None
-    if not changed:
+    if member is None or not changed:
         raise NotFound(f"There is no member {user_id} that you may change.")
+    await _audit_member(session, "member.role_changed", member, before=before, role=role)
 
 
 async def remove_member(session: TenantSession, organization_id: UUID, user_id: UUID) -> None:
@@ -128,6 +132,11 @@ async def remove_member(session: TenantSession, organization_id: UUID, user_id: 
         NotFound: no such member that the caller may remove.
         Conflict: it is the last owner.
     """
+    member = await repository.member(session, organization_id, user_id)
+    if member is None:
+        raise NotFound(f"There is no member {user_id} that you may remove.")
+    # Before it is done: who has left may write no record anymore. If it may not be done, neither stays.
+    await _audit_member(session, "member.removed", member, role=member.role)
     try:
         removed = await repository.remove_member(session, organization_id, user_id)
     except IntegrityError:
@@ -266,12 +275,24 @@ async def delete_credential(session: TenantSession, credential_id: UUID) -> None
     Raises:
         NotFound: there is none of this id for the caller.
     """
-    if not await repository.delete_credential(session, credential_id):
+    organization_id = await repository.delete_credential(session, credential_id)
+    if organization_id is None:
         raise NotFound(f"There is no credential {credential_id}.")
+    await audit(session, organization_id, "credential.deleted", "credentials", credential_id)
+
+
+async def _audit_member(session: TenantSession, action: str, member: OrganizationMember, **details: str | None) -> None:
+    told = {"user_id": str(member.user_id), **details}
+    await audit(session, member.organization_id, action, "organization_members", member.id, told)
 
 
 async def audit(
-    session: TenantSession, organization_id: UUID, action: str, object_type: str, object_id: UUID | None
+    session: TenantSession,
+    organization_id: UUID,
+    action: str,
+    object_type: str,
+    object_id: UUID | None,
+    details: Mapping[str, Any] | None = None,
 ) -> None:
     """Record what was done, in the same transaction."""
     principal = session.principal
@@ -286,6 +307,7 @@ async def audit(
             action=action,
             object_type=object_type,
             object_id=object_id,
+            details=dict(details or {}),
         ),
     )
 

@@ -94,6 +94,7 @@ def values_for(size: Size, session: int) -> dict[str, Any]:
         "message_id": new_id(),
         "answer_id": new_id(),
         "usage_id": new_id(),
+        "is_estimated": False,
         "user_id": None,
         "content": "Tell me something about boats. " * 5,
         "lease_s": 15.0,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from uuid import UUID
 
+from trunkline.db.base import new_id
 from trunkline.errors import TrunklineError
 from trunkline.runtime.events import Finished
 from trunkline.sessions.schemas import MessageView, TurnView
@@ -20,6 +21,8 @@ class LiveTurn:
         """1, and one more each time that the turn failed and was asked for again."""
         self.handle = handle
         self.user_message = user_message
+        self.usage_id = new_id()
+        """Of its row in the meter, so that it stands there once however often it is written."""
         self.length = 0
         """Characters said so far."""
         self.outcome: TurnView | TrunklineError | None = None

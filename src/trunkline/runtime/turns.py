@@ -251,30 +251,27 @@ class Turns:
             citations=[],
             created_at=live.user_message.created_at,
         )
-        used = ModelUsage(
-            live.usage_id,
-            settings.llm_provider,
-            storable(finished.model),
-            finished.input_tokens,
-            finished.output_tokens,
-            finished.estimated,
-            finished.latency_ms,
-        )
-        usage = UsageView(
-            input_tokens=used.input_tokens, output_tokens=used.output_tokens, is_estimated=used.is_estimated
-        )
+        used = _told(live, settings, finished)
 
-        async def write(session: TenantSession) -> TurnView:
+        async def write(session: TenantSession) -> MessageView | None:
             message = await service.complete_turn(session, admission, answer, used)
             if message is None:
                 # It was cancelled or taken over meanwhile; or this answer stands, and only word of it was lost.
                 await service.meter_turn(session, admission, used)
-                return await service.outcome(session, live.handle, live.turn_id)
-            return TurnView(
-                turn_id=live.turn_id, session_id=live.handle, status="complete", message=message, usage=usage
-            )
+            return message
 
-        return await self._write(principal, write)
+        message = await self._write(principal, write)
+        if message is None:
+            return await self._outcome(live, principal)
+        return TurnView(
+            turn_id=live.turn_id,
+            session_id=live.handle,
+            status="complete",
+            message=message,
+            usage=UsageView(
+                input_tokens=used.input_tokens, output_tokens=used.output_tokens, is_estimated=used.is_estimated
+            ),
+        )
 
     async def _interrupt(
         self, live: LiveTurn, principal: Service, admission: Admission, settings: AgentSettings
@@ -293,13 +290,18 @@ class Turns:
             created_at=live.user_message.created_at,
         )
 
-        async def write(session: TenantSession) -> TurnView:
+        async def write(session: TenantSession) -> None:
             # Where another server cancelled it, that one wrote what it knew.
             await service.interrupt_turn(session, admission, answer)
-            await self._meter(session, live, admission, settings)
-            return await service.outcome(session, live.handle, live.turn_id)
+            if live.length:
+                await service.meter_turn(session, admission, _estimated(live, admission, settings))
 
-        return await self._write(principal, write)
+        await self._write(principal, write)
+        return await self._outcome(live, principal)
+
+    async def _outcome(self, live: LiveTurn, principal: Service) -> TurnView:
+        """How a turn ended that somebody else has ended, or may have."""
+        return await self._write(principal, lambda session: service.outcome(session, live.handle, live.turn_id))
 
     async def _fail(
         self,
@@ -313,32 +315,14 @@ class Turns:
 
         async def write(session: TenantSession) -> None:
             await service.fail_turn(session, admission, error.detail)
-            await self._meter(session, live, admission, settings)
+            if live.length:
+                await service.meter_turn(session, admission, _estimated(live, admission, settings))
 
         try:
             await self._write(principal, write)
         except (TrunklineError, SQLAlchemyError):
             _log.warning("turn %s could not be marked failed; its lease will pass", admission.turn_id)
         return error
-
-    async def _meter(
-        self, session: TenantSession, live: LiveTurn, admission: Admission, settings: AgentSettings
-    ) -> None:
-        """Write what a model has used that came to no end; the tokens are estimated, as nobody told them."""
-        from trunkline.runtime.graph import estimate_tokens  # noqa: PLC0415  loads LangGraph
-
-        if not live.length:
-            return
-        given = len(settings.system_prompt) + sum(len(content) for _, content in _given(admission, settings))
-        used = ModelUsage(
-            live.usage_id,
-            settings.llm_provider,
-            settings.llm_model,
-            estimate_tokens(given),
-            estimate_tokens(live.length),
-            is_estimated=True,
-        )
-        await service.meter_turn(session, admission, used)
 
     async def _write(self, principal: Service, write: Callable[[TenantSession], Awaitable[Result]]) -> Result:
         """A last word on a turn in its own transaction, said again while the database is away."""
@@ -359,6 +343,34 @@ _FAILED = "The turn failed on the server, which has logged why. Send the message
 def _given(admission: Admission, settings: AgentSettings) -> list[Said]:
     """The messages that the model is given."""
     return service.fitting([*admission.history, ("user", admission.content)], settings)
+
+
+def _told(live: LiveTurn, settings: AgentSettings, finished: Finished) -> ModelUsage:
+    """What a whole answer took, as its provider told it."""
+    return ModelUsage(
+        live.usage_id,
+        settings.llm_provider,
+        storable(finished.model),
+        finished.input_tokens,
+        finished.output_tokens,
+        finished.estimated,
+        finished.latency_ms,
+    )
+
+
+def _estimated(live: LiveTurn, admission: Admission, settings: AgentSettings) -> ModelUsage:
+    """What an answer took that came to no end: no provider told its tokens."""
+    from trunkline.runtime.graph import estimate_tokens  # noqa: PLC0415  loads LangGraph
+
+    given = len(settings.system_prompt) + sum(len(content) for _, content in _given(admission, settings))
+    return ModelUsage(
+        live.usage_id,
+        settings.llm_provider,
+        settings.llm_model,
+        estimate_tokens(given),
+        estimate_tokens(live.length),
+        is_estimated=True,
+    )
 
 
 def storable(text: str) -> str:

@@ -220,12 +220,13 @@ where id = :turn_id and status = 'running' and lease_until < now()
 """)
 
 EXTEND_TURN = text("""
-update agent_turns set partial_text = partial_text || :piece, answer_offset = :length,
-  lease_until = now() + make_interval(secs => :lease_s)
+update agent_turns set partial_text = left(partial_text, :offset) || :piece,
+  answer_offset = :offset + char_length(:piece), lease_until = now() + make_interval(secs => :lease_s)
 where id = :turn_id and status = 'running' and attempt = :attempt
 returning id
 """)
-"""Keeps the lease and what was said so far; no row means that the turn was cancelled, failed or taken over."""
+"""Keeps the lease and what was said so far, also where it is said twice, as word of the first time was lost. No row:
+the turn was cancelled, failed or taken over."""
 
 # Who ends a turn locks its session first, as admission does. The other way round the two would deadlock: a new turn
 # waits for the end of the one whose place it takes.
@@ -261,14 +262,27 @@ COMPLETE_TURN = text(
     + """,
 metered as (
   insert into usage_logs (id, organization_id, agent_id, session_id, message_id, user_id, kind, provider, model,
-    tokens_used, input_tokens, output_tokens, latency_ms)
+    tokens_used, input_tokens, output_tokens, is_estimated, latency_ms)
   select :usage_id, organization_id, :agent_id, session_id, :message_id, :user_id, 'llm', :provider, :model,
-    :input_tokens + :output_tokens, :input_tokens, :output_tokens, :latency_ms
+    :input_tokens + :output_tokens, :input_tokens, :output_tokens, :is_estimated, :latency_ms
   from turn where char_length(:content) > 0)
 select id, now() as created_at from turn
 """
 )
 """The answer, its usage, the window and the counters in one statement; no row: the turn is no longer ours."""
+
+METER_TURN = text("""
+insert into usage_logs (id, organization_id, agent_id, session_id, message_id, user_id, kind, provider, model,
+  tokens_used, input_tokens, output_tokens, is_estimated, latency_ms)
+select :usage_id, t.organization_id, :agent_id, t.session_id, (
+    select m.id from agent_messages m where m.turn_id = t.id and m.role = 'assistant' and t.attempt = :attempt),
+  :user_id, 'llm', :provider, :model,
+  :input_tokens + :output_tokens, :input_tokens, :output_tokens, :is_estimated, :latency_ms
+from agent_turns t where t.id = :turn_id
+on conflict do nothing
+""")
+"""The usage of an attempt that did not end with a whole answer, whoever has the turn by now; said twice, it stands
+once. Its message is the part of the answer that was kept, if any."""
 
 CANCEL_TURN = text(_ANSWER + "select id from turn")
 """As `COMPLETE_TURN`, for the part that was said when the turn was stopped."""
@@ -319,7 +333,7 @@ where t.id = :turn_id and s.session_id = :handle
 TURN_OUTCOME = text("""
 select t.id as turn_id, t.status as turn_status, s.session_id as handle, t.error,
   m.id, m.role, m.content, m.status, m.tokens_used, m.latency_ms, m.model_used, m.citations, m.created_at,
-  u.input_tokens, u.output_tokens
+  u.input_tokens, u.output_tokens, coalesce(u.is_estimated, false) as is_estimated
 from agent_turns t
 join agent_sessions s on s.id = t.session_id
 left join agent_messages m on m.turn_id = t.id and m.role = 'assistant'

@@ -99,10 +99,11 @@ class MessageView(View):
 
 
 class UsageView(View):
-    """Tokens of one turn; null where the provider told none and nothing was metered."""
+    """Tokens of one turn; null where nothing was metered."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    is_estimated: bool = Field(default=False, description="The provider told no tokens: a guess from the texts' length")
 
 
 class TurnView(View):

@@ -1,7 +1,7 @@
 """SessionService: sessions isolated by organization, agent, website and channel, and the two ends of a turn.
 
-SessionBusy, SessionEnded, KeyReused, TurnOvertaken ⊂ Conflict; UnknownSession, UnknownTurn ⊂ NotFound; SessionFull ⊂ TooMany;
-TurnDied ⊂ TrunklineError
+SessionBusy, SessionEnded, KeyReused, TurnOvertaken ⊂ Conflict; UnknownSession, UnknownTurn ⊂ NotFound;
+SessionFull ⊂ TooMany; TurnDied ⊂ TrunklineError
 """
 
 from __future__ import annotations
@@ -136,6 +136,19 @@ class Admission:
     version: int = 0
     settings: AgentSettings | None = None
     history: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """What an attempt of a turn has used of its model: one row of the meter, however often it is written."""
+
+    id: UUID
+    provider: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    is_estimated: bool
+    latency_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,36 +361,34 @@ async def outcome(session: TenantSession, handle: str, turn_id: UUID) -> TurnVie
     if row.turn_status not in ("complete", "cancelled"):
         raise SessionBusy("The turn is being answered. Follow its stream.", retry_after_s=1)
     message = None if row.id is None else MessageView.model_validate(row)
-    usage = UsageView(input_tokens=row.input_tokens, output_tokens=row.output_tokens)
+    usage = UsageView(input_tokens=row.input_tokens, output_tokens=row.output_tokens, is_estimated=row.is_estimated)
     return TurnView(turn_id=turn_id, session_id=handle, status=row.turn_status, message=message, usage=usage)
 
 
-async def extend_turn(session: TenantSession, turn: Admission, piece: str, length: int, lease_s: float) -> bool:
-    """Renew the lease; add `piece` to what was said, now `length` characters. False: the turn is no longer ours."""
+async def extend_turn(session: TenantSession, turn: Admission, piece: str, offset: int, lease_s: float) -> bool:
+    """Renew the lease; `piece` was said behind the first `offset` characters. False: the turn is no longer ours."""
     values = {
         "turn_id": turn.turn_id,
         "attempt": turn.attempt,
         "piece": piece,
-        "length": length,
+        "offset": offset,
         "lease_s": lease_s,
     }
     return await session.row(repository.EXTEND_TURN, values) is not None
 
 
 async def complete_turn(
-    session: TenantSession, turn: Admission, answer: MessageView, provider: str, usage: UsageView
+    session: TenantSession, turn: Admission, answer: MessageView, used: ModelUsage
 ) -> MessageView | None:
     """The second end of a turn: answer, usage, window and counters at once. None: the turn is no longer ours."""
-    values = {
-        **_answer_values(turn, answer, "complete"),
-        "usage_id": new_id(),
-        "agent_id": turn.agent_id,
-        "user_id": turn.user_id,
-        "provider": provider,
-        "input_tokens": usage.input_tokens,
-    }
+    values = {**_usage_values(turn, used), **_answer_values(turn, answer, "complete")}
     row = await session.row(repository.COMPLETE_TURN, values)
     return None if row is None else answer.model_copy(update={"created_at": row.created_at})
+
+
+async def meter_turn(session: TenantSession, turn: Admission, used: ModelUsage) -> None:
+    """Write what an attempt without a whole answer has used, whoever has the turn by now."""
+    await session.row(repository.METER_TURN, _usage_values(turn, used))
 
 
 async def interrupt_turn(session: TenantSession, turn: Admission, answer: MessageView) -> bool:
@@ -541,6 +552,22 @@ def _answer_values(turn: Admission, answer: MessageView, status: str) -> dict[st
         "latency_ms": answer.latency_ms,
         "model": answer.model_used,
         "window": window(conversation),
+    }
+
+
+def _usage_values(turn: Admission, used: ModelUsage) -> dict[str, Any]:
+    return {
+        "turn_id": turn.turn_id,
+        "attempt": turn.attempt,
+        "agent_id": turn.agent_id,
+        "user_id": turn.user_id,
+        "usage_id": used.id,
+        "provider": used.provider,
+        "model": used.model,
+        "input_tokens": used.input_tokens,
+        "output_tokens": used.output_tokens,
+        "is_estimated": used.is_estimated,
+        "latency_ms": used.latency_ms,
     }
 
 

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from tests.factories.server import Caller, Served, Shop, until
+
+from trunkline.db.principals import Service
+from trunkline.db.tenant import Database
+from trunkline.runtime.turns import Turns
+from trunkline.sessions.service import Admission, extend_turn
 
 
 def window_of(shop: Shop, session: str) -> list[tuple[str, str]]:
     """Role and content of what `conversation_history` holds."""
     ((held,),) = shop.sql("select conversation_history from public.agent_sessions where session_id = %s", session)
     return [(message["role"], message["content"]) for message in held]
+
+
+def metered(shop: Shop) -> list[tuple[Any, ...]]:
+    """What the meter has, in the order that it was written."""
+    return shop.sql(
+        "select provider, model, tokens_used, input_tokens, output_tokens, is_estimated, message_id::text"
+        " from public.usage_logs order by created_at"
+    )
 
 
 async def test_a_client_that_leaves_loses_no_answer(program: Caller, shop: Shop) -> None:
@@ -58,6 +73,9 @@ async def test_a_stopped_answer_keeps_what_was_said(
         assert (last.name, last.data["status"], last.data["message"]["status"]) == ("done", "cancelled", "interrupted")
     again = (await stopper.say(session, "Hello", "k")).json()
     assert again == last.data
+    # "You are a helpful assistant." and "Hello"; then three words: four characters are a token.
+    assert again["usage"] == {"input_tokens": 8, "output_tokens": 4, "is_estimated": True}
+    assert metered(shop) == [("scripted", "hang-after-3", 12, 8, 4, True, again["message"]["id"])]
     assert await stopper.ask("POST", f"/v1/sessions/{session}/turns/{turn}/cancel") == stopped
     shop.mend("echo")
     async with aclosing(stopper.stream(session, "And now?")) as stream:
@@ -76,6 +94,7 @@ async def test_an_answer_that_is_stopped_before_its_first_word_leaves_no_message
     assert shop.messages(session) == [("user", "Hello", "complete")]
     assert window_of(shop, session) == [("user", "Hello")]
     assert shop.sql("select message_count from public.agent_sessions") == [(1,)]
+    assert metered(shop) == []
 
 
 async def test_ten_who_stop_at_once_and_none_who_waits_forever(program: Caller, shop: Shop, replica: Served) -> None:
@@ -111,3 +130,61 @@ async def test_an_ended_session_takes_nothing_more_and_can_be_read(program: Call
     assert (refused.status_code, refused.json()["code"]) == (409, "session_ended")
     assert (await program.say(session, "Hello", "k")).status_code == 200  # its answer stands
     assert len(await program.messages(session)) == 2
+
+
+async def test_answers_that_fail_are_metered_too(program: Caller, shop: Shop, replica: Served) -> None:
+    session = (await program.start(shop.agent("fail-after-3")))["session_id"]
+    for _ in range(2):
+        assert (await program.say(session, "Hello", "k")).status_code == 502
+    shop.mend("lorem-3")
+    program = replica.caller(shop.key)
+    answer = (await program.say(session, "Hello", "k")).json()
+    failed = ("scripted", "fail-after-3", 12, 8, 4, True, None)
+    whole = ("scripted", "lorem-3", 9, 6, 3, False, answer["message"]["id"])
+    assert metered(shop) == [failed, failed, whole]
+    assert answer["usage"] == {"input_tokens": 6, "output_tokens": 3, "is_estimated": False}
+    again = (await program.say(session, "Hello", "k")).json()
+    assert again == answer
+
+
+async def test_an_attempt_that_lost_its_lease_leaves_its_successor_alone(
+    served: Served, program: Caller, shop: Shop
+) -> None:
+    session = (await program.start(shop.agent("hang-after-2")))["session_id"]
+    first = program.stream(session, "Hello", "k")
+    turn = UUID((await anext(first)).data["turn_id"])
+    shop.sql("update public.agent_turns set status = 'failed', lease_until = null")
+    second = program.stream(session, "Hello", "k")
+    opening = await anext(second)
+    assert (opening.name, opening.id) == ("turn", f"{turn}:0.2")
+    assert [event.name async for event in first][-1] == "error"  # it found its row taken
+    assert served.app is not None
+    turns: Turns = served.app.state.turns
+    live = turns.live(session, turn)
+    assert live is not None
+    assert live.attempt == 2
+    await until(lambda: metered(shop))  # what it had said
+    await program.ask("POST", f"/v1/sessions/{session}/turns/{turn}/cancel")
+    ((*_, message),) = [row for row in metered(shop) if row[-1] is not None]
+    assert [event async for event in second][-1].data["message"]["id"] == message
+    assert len(metered(shop)) == 2
+
+
+async def test_what_was_said_is_kept_once_though_it_is_written_twice(
+    login_url: str, program: Caller, shop: Shop
+) -> None:
+    agent = shop.agent()
+    handle = (await program.start(agent))["session_id"]
+    ((row,),) = shop.sql("select id from public.agent_sessions")
+    turn_id = uuid4()
+    shop.sql(
+        "insert into public.agent_turns (id, organization_id, session_id, idempotency_key) values (%s, %s, %s, 'k')",
+        *(turn_id, shop.organization_id, row),
+    )
+    turn = Admission(turn_id, 1, shop.organization_id, handle, row, agent, None, "Hello")
+    database = Database(login_url, pool_size=1)
+    for piece, offset in (("naïve ", 0), ("naïve 😀", 0), ("!", 7), ("! ", 7), ("", 9)):
+        async with database.tenant(Service(shop.organization_id, handle)) as session:
+            assert await extend_turn(session, turn, piece, offset, 60)
+    await database.close()
+    assert shop.sql("select partial_text, answer_offset from public.agent_turns") == [("naïve 😀! ", 9)]

@@ -345,8 +345,13 @@ def test_without_roles_of_requests_it_says_so(empty_url: str) -> None:
     with look(empty_url, example_target()) as seen:
         bare = replace(seen.catalogue, roles={"postgres": seen.catalogue.roles[seen.catalogue.server.user]})
         behaviour = observe(seen.connection, bare, seen.target, seen.matching, deep=False, note=seen.note)
+        silent = replace(
+            seen.target, tables={name: replace(each, access=None) for name, each in seen.target.tables.items()}
+        )
+        undeclared = observe(seen.connection, bare, silent, seen.matching, deep=False, note=[])
     assert behaviour.tried == ()
     assert "no role named anon or authenticated" in reasons(behaviour)
+    assert undeclared == Behaviour((), ())
 
 
 def test_a_refusal_inside_a_policy_is_an_error_to_people_who_are_signed_in(empty_url: str) -> None:

@@ -66,6 +66,7 @@ class _Stage:
         self._connection = connection
         self._catalogue = catalogue
         self._matching = matching
+        self._is_declared = any(each.access for each in target.tables.values())
         self._deep = deep
         self._links = Links(catalogue)
         self._cast = Cast(catalogue, target, matching)
@@ -76,6 +77,8 @@ class _Stage:
         self.missed: list[NotChecked] = []
 
     def play(self, on_step: Callable[[int, int], None]) -> list[Tried]:
+        if not self._everybody and not self._is_declared:
+            return []  # nobody acts, and nobody said that anybody should
         if not self._everybody:
             self._miss(
                 "what roles may do with rows",

@@ -22,7 +22,8 @@ ATTESTED = {
     "http://127.0.0.1:8710": "127.0.0.1:8710",
     "http://[::1]:8710": "[::1]:8710",
     "https://[2001:db8::1]": "[2001:db8::1]",
-    "https://bücher.example": "xn--bcher-kva.example",
+    "https://[2001:DB8:0:0::1]:8443": "[2001:db8::1]:8443",
+    "https://[::ffff:192.0.2.1]": "[::ffff:c000:201]",
     "https://xn--bcher-kva.example": "xn--bcher-kva.example",
 }
 
@@ -37,7 +38,9 @@ NO_WEBSITE = [
     "https://shop_.example", "https://-shop.example", "https://shop-.example", "https://shop..example",
     "https://.shop.example", "https://*.shop.example", "https://shop.example\\@evil.example", "https://[::1",
     "https://%73hop.example", f"https://{'a' * 64}.example", "https://" + "a." * 150 + "example",
-    "https://shop.example\t",
+    "https://shop.example\t", "https://bücher.example", "https://straße.example", "https://shop.example:0",
+    "https://shop.example:0443", "https://shop.example:65536", "https://[:::::]", "https://[::1%lo]", "https://[]",
+    "https://[1.2.3.4]", "https://shop.example:\N{ARABIC-INDIC DIGIT FIVE}",
     "https://sh\top.example", "https://shop.example\r", " https://shop.example", "https://shop.example:443:443", "https://sh%6Fp.example",
 ]  # fmt: skip
 
@@ -83,6 +86,14 @@ ENTRIES = {
     "bücher.example": "xn--bcher-kva.example",
     "BÜCHER.example": "xn--bcher-kva.example",
     "127.0.0.1": "127.0.0.1",
+    # Two domains of two owners, which IDNA 2003 takes for one.
+    "straße.example": "xn--strae-oqa.example",
+    "https://STRASSE.example": "strasse.example",
+    "https://straße.example:8443/": "xn--strae-oqa.example:8443",
+    "\N{LATIN SMALL LIGATURE FI}sh.example": "fish.example",
+    "xn--53h.example": "xn--53h.example",
+    "[0:0::1]:3000": "[::1]:3000",
+    "shop.example:65535": "shop.example:65535",
 }
 
 
@@ -98,12 +109,23 @@ NO_ENTRIES = [
     ".example", "shop.example?x", "shop.example#x", "ftp://shop.example", "javascript:alert(1)", "<script>",
     "shop.example,evil.example", "shop.example\nevil.example", "a" * 64 + ".example", "a." * 200 + "example",
     "//shop.example", "\\\\shop.example", "shop.example\x00", "[::1", "::1", "shop.example:123456",
+    "shop.example:0", "shop.example:99999", "shop.example:0080", "[:::::]", "[::1%1]", "\N{HOT BEVERAGE}.example",
+    "shop\N{FULLWIDTH COLON}80.example", "https://shop.example:0",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("entry", NO_ENTRIES)
 def test_no_entry(entry: str) -> None:
     with pytest.raises(ValueError, match="is not a website"):
+        website(entry)
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [("shop.example:99999", "port must be"), ("[:::::]", "IPv6 address"), ("\N{HOT BEVERAGE}.example", "punycode")],
+)
+def test_what_is_wrong_with_an_entry_is_said(entry: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
         website(entry)
 
 

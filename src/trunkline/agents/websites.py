@@ -7,12 +7,17 @@ A website is the host of an origin, with its port where that isn't the scheme's 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from ipaddress import IPv6Address
+
+import idna
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_WEBSITE = re.compile(rf"^({_LABEL}(\.{_LABEL})*|\[[0-9a-f:.]+\])(:[0-9]{{1,5}})?$")
-_BLANK = re.compile(r"[\s\x00-\x20\x7f]")
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_PLACE = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(?::(.*))?", re.DOTALL)
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 _OWN_PORTS = {"http": 80, "https": 443}
+_LONGEST = 253
+"""Most characters of a host's name (RFC 1035)."""
 
 
 def website(value: str) -> str:
@@ -21,43 +26,70 @@ def website(value: str) -> str:
     Raises:
         ValueError: the value isn't a host with an optional port; wildcards are not accepted.
     """
-    text = value.strip().lower()
-    if "://" in text:
-        found = website_of_origin(text.rstrip("/"))
-        if found is None:
-            raise ValueError(f"{value!r} is not a website: write its host, such as shop.example or localhost:3000")
-        return found
+    scheme, is_address, rest = value.strip().rpartition("://")
     try:
-        text = _ascii(text)
-    except UnicodeError:
-        text = ""
-    if len(text) > 255 or not _WEBSITE.match(text):
-        raise ValueError(f"{value!r} is not a website: write its host, such as shop.example or localhost:3000")
-    return text
+        if not is_address:
+            return _site(rest, None)
+        return _site(rest.removesuffix("/"), _OWN_PORTS.get(scheme.lower(), 0))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a website: {error}") from None
 
 
 def website_of_origin(origin: str | None) -> str | None:
-    """The website that a browser attests by its `Origin` header (RFC 6454); None for `null`, missing or malformed."""
-    if not origin or len(origin) > 300 or _BLANK.search(origin):
-        return None  # urlsplit would drop some blanks and read on
+    """The website that a browser attests by its `Origin` header (RFC 6454); None for `null`, missing or malformed.
+
+    Browsers send international names as punycode: what isn't ASCII was sent by something else.
+    """
+    scheme, is_origin, rest = (origin or "").partition("://")
+    if not is_origin or not rest.isascii():
+        return None
     try:
-        parts = urlsplit(origin)
-        port = parts.port
+        return _site(rest, _OWN_PORTS.get(scheme.lower(), 0))
     except ValueError:
         return None
-    if parts.scheme not in _OWN_PORTS or not parts.hostname or parts.path or parts.query or parts.fragment:
-        return None
-    if "@" in parts.netloc or parts.netloc.endswith(":"):
-        return None
+
+
+def _site(place: str, own_port: int | None) -> str:
+    """Host and port as browsers write them; `own_port` is left out, and 0 stands for a scheme that has no websites.
+
+    Raises:
+        ValueError: what is wrong with it, as the end of a sentence.
+    """
+    found = _PLACE.fullmatch(place)
+    if found is None or own_port == 0:
+        raise ValueError(_HOW)
+    host, port = found.groups()
+    name = _ipv6(host[1:-1]) if host.startswith("[") else _name(host)
+    if port is None:
+        return name
+    if not _PORT.fullmatch(port) or int(port) > 65_535:
+        raise ValueError("its port must be a number from 1 to 65535 without zeros before it")
+    return name if int(port) == own_port else f"{name}:{port}"
+
+
+_HOW = "write its host, such as shop.example or localhost:3000"
+
+
+def _name(host: str) -> str:
     try:
-        host = _ascii(parts.hostname.lower())
+        # As browsers do it (UTS 46, non-transitional): the older IDNA 2003 makes another domain of some names.
+        name = host.lower() if host.isascii() else idna.encode(host, uts46=True, transitional=False).decode("ascii")
     except UnicodeError:
-        return None
-    host = f"[{host}]" if ":" in host else host
-    found = host if port in (None, _OWN_PORTS[parts.scheme]) else f"{host}:{port}"
-    return found if _WEBSITE.match(found) else None
+        raise ValueError(
+            f"{_HOW}. This name has no international form; its punycode (xn--…) is taken as it is"
+        ) from None
+    if len(name) > _LONGEST or not _NAME.fullmatch(name):
+        raise ValueError(_HOW)
+    return name
 
 
-def _ascii(host: str) -> str:
-    """The host as a browser sends it: labels outside ASCII in punycode (RFC 3490)."""
-    return host if host.isascii() else host.encode("idna").decode("ascii")
+def _ipv6(text: str) -> str:
+    """The one form that browsers send (WHATWG URL, 3.5): shortened, and no IPv4 in it."""
+    try:
+        address = IPv6Address(text)
+    except ValueError:
+        raise ValueError("what is in brackets must be an IPv6 address, such as [::1]:3000") from None
+    if address.scope_id is not None:
+        raise ValueError("an address with a zone (%) is this machine's own affair")
+    mapped = address.ipv4_mapped
+    return f"[::ffff:{int(mapped) >> 16:x}:{int(mapped) & 0xFFFF:x}]" if mapped else f"[{address}]"

@@ -18,6 +18,10 @@ _MAPPED_VALUES = "DAT005"
 """Values that are written otherwise: the migration maps them."""
 
 
+_OF_TABLES_THAT_ARE_THERE = frozenset({"rls_policies", "indexes"})
+"""What nothing can be said of without a table."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     """One item of the list."""
@@ -40,6 +44,8 @@ def checklist(
     `unchecked` are the components of which something could not be checked, or was left out.
     """
     strategy = advised.strategy if advised else "rename"
+    if not Work(evidence).there:
+        unchecked |= _OF_TABLES_THAT_ARE_THERE
     claimed: dict[int, list[Finding]] = {}
     for finding in findings:
         claimed.setdefault(_index(finding), []).append(finding)

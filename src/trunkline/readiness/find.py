@@ -10,7 +10,7 @@ from trunkline.readiness.check import Evidence
 from trunkline.readiness.matching import ColumnMatch, TableMatch
 from trunkline.readiness.target import Target, TargetColumn, TargetTable
 
-RENAME = "trunkline migrate start URL --strategy rename"
+MIGRATE = "trunkline migrate start URL"
 """The migration step that gives tables and columns their names, while the old ones go on working."""
 
 

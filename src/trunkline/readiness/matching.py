@@ -78,7 +78,7 @@ def match(catalogue: Catalogue, target: Target) -> Matching:
         tables=matches,
         unclaimed=tuple(each for each in own if each.name in tables and each.name not in claimed),
         source=_source(target, matches.values()),
-        is_related=any(_is_related(each) for each in matches.values()),
+        is_related=any(_is_related(each) for each in _telling(matches.values())),
     )
 
 
@@ -146,6 +146,12 @@ def _json_column(wanted: TargetColumn, table: TargetTable, relation: Relation) -
 def _source(target: Target, matches: Iterable[TableMatch]) -> str | None:
     names = {each.relation.name.name for each in matches if each.relation is not None}
     return next((source for source, tables in target.sources.items() if names.issuperset(tables)), None)
+
+
+def _telling(matches: Iterable[TableMatch]) -> Iterable[TableMatch]:
+    """Tables that tell one application from another: those with a history, where the target has such."""
+    told = list(matches)
+    return [each for each in told if each.wanted.formerly] or told
 
 
 def _is_related(match: TableMatch) -> bool:

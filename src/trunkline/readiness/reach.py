@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from trunkline.postgres.catalogue.model import PLATFORM_SCHEMAS, Catalogue, Function, Policy, Relation
 from trunkline.readiness.check import Evidence
-from trunkline.readiness.find import RENAME
+from trunkline.readiness.find import MIGRATE
 from trunkline.readiness.matching import TableMatch
 from trunkline.readiness.target import Access, Command
 
@@ -68,7 +68,7 @@ def declared(evidence: Evidence, relation: Relation) -> tuple[Access, ...] | Non
 def policies_remedy(evidence: Evidence, match: TableMatch, wanted: Iterable[tuple[Access, str]]) -> str:
     """SQL for rights and policies as they are declared; the migration's step where names differ."""
     if match.how != "present" or match.relation is None:
-        return f"{RENAME}  # brings the table's policies with its name"
+        return f"{MIGRATE}  # brings the table's policies with its name"
     table = match.wanted.name
     lines: list[str] = []
     for access, command in wanted:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.evidence.statements import Prepared
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import RENAME, names
+from trunkline.readiness.find import MIGRATE, names
 from trunkline.readiness.matching import TableMatch
 from trunkline.readiness.report import Finding
 from trunkline.readiness.told import failures, is_about_types
@@ -57,7 +57,7 @@ def _remedy(match: TableMatch, missing: list[str]) -> str:
         return ";\n".join(match.wanted.statements) + ";"
     added = [match.columns[name] for name in missing if match.columns[name].how == "missing"]
     if len(added) < len(missing) or not missing:
-        return RENAME
+        return MIGRATE
     return "\n".join(f"alter table {match.relation.name.sql} add column {each.wanted.ddl};" for each in added)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trunkline.postgres.catalogue.model import quote
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import RENAME
+from trunkline.readiness.find import MIGRATE
 from trunkline.readiness.matching import TableMatch
 from trunkline.readiness.report import Finding
 from trunkline.readiness.told import failures, is_about_types
@@ -31,7 +31,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                 evidence=failures(failing, len(mine)) + _other_types(match),
                 impact=f"The new application's values for {match.wanted.name} are refused.",
                 remedy=(
-                    f"{RENAME}\n"
+                    f"{MIGRATE}\n"
                     "-- where ids aren't uuid: trunkline migrate start URL --strategy create\n"
                     "-- or give the models the types that the database has."
                 ),

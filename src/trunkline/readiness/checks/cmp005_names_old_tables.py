@@ -13,7 +13,7 @@ from trunkline.readiness.reach import own_functions, signature
 from trunkline.readiness.report import Finding, Severity
 
 _RENAMED = CLEAN + "alter table shops rename to stores;"
-_PLAN = "trunkline migrate plan URL --strategy rename"
+_PLAN = "trunkline migrate plan URL"
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from trunkline.postgres.catalogue.model import quote
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.evidence.data import BadRows
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import RENAME, key_name, tables
+from trunkline.readiness.find import MIGRATE, key_name, tables
 from trunkline.readiness.report import Finding
 from trunkline.readiness.target import TargetColumn
 
@@ -47,7 +47,7 @@ def _wanted(evidence: Evidence, bad: BadRows) -> TargetColumn | None:
 def _remedy(bad: BadRows, *, is_filled: bool) -> str:
     column = quote(bad.columns[0])
     update = f"update {bad.relation.sql} as t set {column} = … where {bad.where};"
-    return f"{RENAME}\n-- fills them; or by hand: {update}" if is_filled else f"-- Fill them: {update}"
+    return f"{MIGRATE}\n-- fills them; or by hand: {update}" if is_filled else f"-- Fill them: {update}"
 
 
 CHECK = Check(

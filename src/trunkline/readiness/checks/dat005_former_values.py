@@ -8,7 +8,7 @@ from itertools import groupby
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.evidence.data import BadRows
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import RENAME, key_name
+from trunkline.readiness.find import MIGRATE, key_name
 from trunkline.readiness.report import Finding
 
 _FREE = (
@@ -32,7 +32,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
             object=name,
             evidence="; ".join(f"{each.rule}: {each.told}" for each in rows) + ".",
             impact="The code doesn't know these values: such rows are left out, or taken for something else.",
-            remedy="\n".join([RENAME, "-- or, once no old application writes them:", *map(_update, rows)]),
+            remedy="\n".join([MIGRATE, "-- or, once no old application writes them:", *map(_update, rows)]),
         )
 
 

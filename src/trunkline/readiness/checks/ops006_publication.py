@@ -27,7 +27,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                 impact="Subscribers look for the name that is sent: from the renaming on they stop, or see no changes.",
                 remedy=(
                     "-- Give the subscribers tables under the new names, or have them read the new ones, before:\n"
-                    "trunkline migrate plan URL --strategy rename"
+                    "trunkline migrate plan URL"
                 ),
             )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import RENAME, component_of_name
+from trunkline.readiness.find import MIGRATE, component_of_name
 from trunkline.readiness.report import Finding
 from trunkline.readiness.target import TargetTable
 
@@ -34,7 +34,7 @@ def _formerly(wanted: TargetTable) -> str:
 def _remedy(evidence: Evidence, wanted: TargetTable) -> str:
     made = ";\n".join(wanted.statements) + ";"
     if any(match.how == "renamed" for match in evidence.matching.tables.values()):
-        return f"{RENAME}\n-- or, once what it refers to has its name:\n{made}"
+        return f"{MIGRATE}\n-- or, once what it refers to has its name:\n{made}"
     return made
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trunkline.postgres.catalogue.model import Relation, quote
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import RENAME, component_of_name, tables
+from trunkline.readiness.find import MIGRATE, component_of_name, tables
 from trunkline.readiness.report import Finding
 from trunkline.readiness.target import TargetTable
 
@@ -36,7 +36,7 @@ def _remedy(wanted: TargetTable, relation: Relation) -> str:
             f'-- or in the model: __table_args__ = {{"schema": "{old.schema}"}}'
         )
     return (
-        f"{RENAME}\n"
+        f"{MIGRATE}\n"
         f"-- or, where nothing uses the old name: alter table {old.sql} rename to {quote(new.name)};\n"
         f'-- or in the model: __tablename__ = "{old.name}"'
     )
@@ -51,7 +51,7 @@ CHECK = Check(
 A table of the models exists under a name that it had in an older version (the model says so with
 `info={"formerly": (…)}`), or in another schema. The code asks for the new name and fails; the rows are all there.
 
-There are two ways out. Change the database: `trunkline migrate start URL --strategy rename` renames the table in one
+There are two ways out. Change the database: `trunkline migrate start URL` renames the table in one
 short transaction and leaves a view under the old name, so that the old application works on; a bare `alter table …
 rename` does for databases that nothing else uses. Or change the model's `__tablename__`.
 

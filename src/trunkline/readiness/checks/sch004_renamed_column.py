@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trunkline.postgres.catalogue.model import quote
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import RENAME, column_name, columns, component_of, is_needed
+from trunkline.readiness.find import MIGRATE, column_name, columns, component_of, is_needed
 from trunkline.readiness.report import Finding
 
 
@@ -25,7 +25,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
             evidence=f"The code asks for {wanted.name}; {relation.name} has it as {column.name}.",
             impact=f"Statements that name {wanted.name} fail, though the values are there.",
             remedy=(
-                f"{RENAME}\n"
+                f"{MIGRATE}\n"
                 "-- or, where nothing uses the old name: "
                 f"alter table {relation.name.sql} rename column {quote(column.name)} to {quote(wanted.name)};\n"
                 f'-- or in the model: {wanted.name} = mapped_column("{column.name}", …)'
@@ -42,7 +42,7 @@ CHECK = Check(
 A column of the models exists under a name that it once had (`info={"formerly": (…)}` in the model). Statements that
 name the new one fail, while all values are there. Where both names exist, the new one is taken and nothing is said.
 
-Change the database (`trunkline migrate start URL --strategy rename` keeps the old name alive for the old application),
+Change the database (`trunkline migrate start URL` keeps the old name alive for the old application),
 or give the model's attribute the old column: `content = mapped_column("text", …)`.
 """,
     find=find,

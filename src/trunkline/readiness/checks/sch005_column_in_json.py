@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trunkline.postgres.catalogue.model import Column, Relation, quote
 from trunkline.readiness.check import Case, Check, Evidence
 from trunkline.readiness.example import CLEAN
-from trunkline.readiness.find import RENAME, column_name, columns, component_of, is_needed
+from trunkline.readiness.find import MIGRATE, column_name, columns, component_of, is_needed
 from trunkline.readiness.report import Finding
 from trunkline.readiness.target import TargetColumn
 
@@ -29,7 +29,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                 f" is where older versions kept it (under {keys})."
             ),
             impact=f"Statements that name {wanted.name} fail; what was set there is not seen by the code.",
-            remedy=f"{RENAME}\n-- or, where the keys are flat:\n{_sql(relation, column, wanted)}",
+            remedy=f"{MIGRATE}\n-- or, where the keys are flat:\n{_sql(relation, column, wanted)}",
         )
 
 

@@ -29,9 +29,10 @@ check: ## lint, format, types, import contracts, SQL of the schema revisions
 	$(DEV) $(BIN)/lint-imports
 	$(DEV) $(BIN)/python scripts/squawk.py
 
-bench: ## measure what a turn and the row-level security cost (takes minutes; needs a quiet machine)
+bench: ## measure what a turn, row-level security and an analysis cost (takes minutes; needs a quiet machine)
 	$(DEV) $(BIN)/python -m benchmarks.turns
 	$(DEV) $(BIN)/python -m benchmarks.policies
+	$(DEV) $(BIN)/python -m benchmarks.readiness
 
 lock: ## write requirements/*.txt anew (ARGS=--upgrade takes the newest versions)
 	@cd '$(HERE)' && exec sh scripts/lock.sh $(ARGS)

@@ -219,6 +219,8 @@ def _is_enforced(evidence: Evidence, table: TableMatch, key: TargetForeignKey) -
 def _policies(evidence: Evidence, spec: ComponentSpec) -> _Grade:
     """By what happened where policies were run, by what is written elsewhere; a plain mean over the tables."""
     tables = _tables(evidence, spec)
+    if not evidence.matching.is_related:
+        return _nothing_to_grade(len(tables))
     there = [(table, table.relation) for table in tables if table.relation is not None]
     absent = len(tables) - len(there)
     paper = [_on_paper(evidence, table, relation) for table, relation in there]
@@ -326,6 +328,8 @@ def actual_columns(match: TableMatch, wanted: Iterable[str]) -> tuple[str, ...] 
 def _indexes(evidence: Evidence, spec: ComponentSpec) -> _Grade:
     """A plain mean over the tables that are there; what is made of missing things is counted where those are."""
     tables = _tables(evidence, spec)
+    if not evidence.matching.is_related:
+        return _nothing_to_grade(len(tables))
     there = [table for table in tables if table.relation is not None]
     items = {str(table.wanted.name): _items(table, evidence.matching) for table in there}
     lacking = [f"{name} ({', '.join(columns)})" for name, of in items.items() for columns, served in of if not served]
@@ -342,6 +346,17 @@ def _indexes(evidence: Evidence, spec: ComponentSpec) -> _Grade:
         expected=f"{_count(count, 'index', 'indexes')} on {_count(len(there), 'table')} that are there",
         found=f"{count - len(lacking)} of {count}",
         is_whole=not absent and not unserved,
+    )
+
+
+def _nothing_to_grade(tables: int) -> _Grade:
+    """Of another product's database: a table that happens to bear the same name says nothing."""
+    return _Grade(
+        share=Fraction(0),
+        notes="none of the models' tables is there",
+        expected=f"what {_count(tables, 'table')} need",
+        found="nothing",
+        is_whole=False,
     )
 
 

@@ -15,8 +15,9 @@ from sqlalchemy.exc import IntegrityError
 
 from trunkline.agents import repository
 from trunkline.agents.models import Agent, AgentVersion
-from trunkline.agents.schemas import NewAgent
+from trunkline.agents.schemas import NewAgent, PublicAgent
 from trunkline.agents.settings import AgentSettings
+from trunkline.agents.websites import website
 from trunkline.api import actor_id
 from trunkline.db.base import new_id
 from trunkline.db.tenant import TenantSession
@@ -104,9 +105,7 @@ async def change(session: TenantSession, agent_id: UUID, changes: Mapping[str, A
         InvalidInput: a credential, knowledge base or tool that the organization does not have, or a credential that is
             for another provider or address than the agent names.
     """
-    agent = await repository.get(session, agent_id, lock=True)
-    if agent is None:
-        raise UnknownAgent(f"There is no agent {agent_id}.", field="agent_id")
+    agent = await _locked(session, agent_id)
     wanted = dict(changes)
     active = wanted.pop("is_active", None)
     settings = AgentSettings.model_validate({**settings_of(agent).model_dump(), **wanted})
@@ -136,17 +135,19 @@ async def publish(session: TenantSession, agent_id: UUID, notes: str | None = No
     Raises:
         UnknownAgent: there is none of this id for the caller.
     """
-    agent = await repository.get(session, agent_id, lock=True)
-    if agent is None:
-        raise UnknownAgent(f"There is no agent {agent_id}.", field="agent_id")
+    agent = await _locked(session, agent_id)
     settings = settings_of(agent)
+    return await _freeze(session, agent, settings, notes if notes is not None else settings.version_notes)
+
+
+async def _freeze(session: TenantSession, agent: Agent, settings: AgentSettings, notes: str | None) -> AgentVersion:
     version = AgentVersion(
         id=new_id(),
         organization_id=agent.organization_id,
         agent_id=agent.id,
         version=await repository.last_version(session, agent.id) + 1,
         snapshot=settings.model_dump(mode="json"),
-        notes=notes if notes is not None else settings.version_notes,
+        notes=notes,
         created_by=actor_id(session.principal),
     )
     await repository.add(session, version)
@@ -191,17 +192,78 @@ async def face(session: TenantSession, agent_id: UUID) -> Agent:
     return agent
 
 
-def check_website(agent: Agent, website: str) -> None:
-    """Refuse a website that the agent doesn't list; an empty list allows none.
+async def published(session: TenantSession, agent_id: UUID) -> tuple[Agent, AgentSettings]:
+    """An agent that is published and switched on, and the settings that its visitors meet, whatever its draft says.
+
+    Raises:
+        UnknownAgent: there is none of this id for the caller.
+        NotPublished: it has no published version, or is switched off.
+    """
+    agent = await get(session, agent_id)
+    settings = await _published_of(session, agent)
+    if not agent.is_active:
+        raise NotPublished(f"Agent {agent.slug!r} is switched off. Set its is_active.", field="agent_id")
+    return agent, settings
+
+
+async def serve_websites(
+    session: TenantSession, agent_id: UUID, websites: Sequence[str], *, most: int
+) -> AgentSettings:
+    """Let an agent serve these websites too: its published version and its draft, each as it is otherwise.
+
+    `most` websites are kept, the given ones first. What is being edited is not published by this. Returns the
+    published settings.
+
+    Raises:
+        UnknownAgent: there is none of this id for the caller.
+        NotPublished: it has no published version.
+    """
+    agent = await _locked(session, agent_id)
+    settings = await _published_of(session, agent)
+    given = [website(site) for site in websites]
+    agent.allowed_domains = _with(agent.allowed_domains, given, most)
+    wanted = settings.model_copy(update={"allowed_domains": _with(settings.allowed_domains, given, most)})
+    await session.flush()
+    if wanted != settings:
+        await _freeze(session, agent, wanted, "websites only")
+    return wanted
+
+
+def public_face(agent: Agent, settings: AgentSettings) -> PublicAgent:
+    """What a visitor may know of an agent, as it is published."""
+    return PublicAgent.model_validate({**settings.model_dump(), "id": agent.id})
+
+
+def check_website(settings: AgentSettings, site: str) -> None:
+    """Refuse a website that the published agent doesn't list; an empty list allows none.
 
     Raises:
         WrongWebsite: says which website was asked for.
     """
-    if website not in agent.allowed_domains:
+    if site not in settings.allowed_domains:
         raise WrongWebsite(
-            f"This agent does not serve the website {website!r}. Add it to the agent's allowed_domains to allow it.",
+            f"This agent does not serve the website {site!r}. Add it to the agent's allowed_domains, and publish.",
             field="website_domain",
         )
+
+
+async def _published_of(session: TenantSession, agent: Agent) -> AgentSettings:
+    if not agent.is_published or agent.published_version_id is None:
+        raise NotPublished(
+            f"Agent {agent.slug!r} is not published. Publish it: POST /v1/agents/{agent.id}/publish.", field="agent_id"
+        )
+    return (await published_settings(session, agent.published_version_id))[1]
+
+
+async def _locked(session: TenantSession, agent_id: UUID) -> Agent:
+    agent = await repository.get(session, agent_id, lock=True)
+    if agent is None:
+        raise UnknownAgent(f"There is no agent {agent_id}.", field="agent_id")
+    return agent
+
+
+def _with(listed: Sequence[str], websites: Sequence[str], most: int) -> list[str]:
+    return [*websites, *(site for site in listed if site not in websites)][:most]
 
 
 def settings_of(agent: Agent) -> AgentSettings:

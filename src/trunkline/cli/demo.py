@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from rich.markup import escape
@@ -123,10 +124,13 @@ def demo() -> None:
         waiting.update("Looking after the sample organization …")
         with alone(home.owner_url):
             seeded = asyncio.run(_seed(home, host, port))
-            _write_facts(home, f"http://{host}:{port}", seeded)
-        loading.join()
-        stop.check()
-        _serve(home, listener, f"http://{host}:{port}", seeded, waiting.stop, stop)
+            before = _write_facts(home, f"http://{host}:{port}", seeded)
+        try:
+            loading.join()
+            stop.check()
+            _serve(home, listener, f"http://{host}:{port}", seeded, waiting.stop, stop)
+        finally:
+            _give_back(home, f"http://{host}:{port}", before)
 
 
 def _load_server() -> None:
@@ -211,7 +215,7 @@ async def _organization(session: TenantSession) -> UUID:
 
 
 async def _agent(session: TenantSession, organization_id: UUID, sample: Sample, host: str, port: int) -> SeededAgent:
-    """The sample's agent on this run's addresses; whatever else somebody has set on it stays."""
+    """The sample's agent on this run's addresses; whatever else somebody has set on it stays, published or not."""
     from trunkline.agents import service
     from trunkline.agents.schemas import NewAgent
 
@@ -231,12 +235,10 @@ async def _agent(session: TenantSession, organization_id: UUID, sample: Sample, 
             **sample.settings,
         )
         agent = await service.create(session, organization_id, new)
-    elsewhere = [site for site in agent.allowed_domains if site not in here]  # another demo may run there
-    wanted = [*here, *elsewhere][:KEPT_WEBSITES]
-    if agent.allowed_domains != wanted or not agent.is_published:
-        agent = await service.change(session, agent.id, {"allowed_domains": wanted})
-        await service.publish(session, agent.id, "for the addresses of this run")
-    return SeededAgent(agent.id, agent.slug, agent.name, here, agent.llm_provider)
+    if not agent.is_published:
+        await service.publish(session, agent.id)
+    settings = await service.serve_websites(session, agent.id, here, most=KEPT_WEBSITES)
+    return SeededAgent(agent.id, agent.slug, settings.name, here, settings.llm_provider)
 
 
 async def _api_key(database: Database, organization_id: UUID, folder: Path) -> str:
@@ -255,7 +257,10 @@ async def _api_key(database: Database, organization_id: UUID, folder: Path) -> s
         return (await service.create_key(session, organization_id, NewKey(name="demo")))[1]
 
 
-def _write_facts(home: Home, base_url: str, seeded: Seeded) -> None:
+def _write_facts(home: Home, base_url: str, seeded: Seeded) -> str:
+    """Say where this demo is; returns what was said before, empty where there was nothing."""
+    file = home.settings.data_dir / FACTS
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
     facts = {
         "base_url": base_url,
         "api_key": seeded.api_key,
@@ -265,4 +270,20 @@ def _write_facts(home: Home, base_url: str, seeded: Seeded) -> None:
         ],
         "database_url": home.login_url,
     }
-    write_private(home.settings.data_dir / FACTS, json.dumps(facts, indent=2) + "\n")
+    write_private(file, json.dumps(facts, indent=2) + "\n")
+    return before
+
+
+def _give_back(home: Home, base_url: str, before: str) -> None:
+    """Let the facts tell of the demo that they told of before this one, if it still runs."""
+    file = home.settings.data_dir / FACTS
+    with suppress(OSError, ValueError, KeyError):
+        if _address_in(file.read_text(encoding="utf-8")) != base_url:
+            return  # a later demo has said where it is
+        other = urlsplit(_address_in(before))
+        with socket.create_connection((other.hostname or "", other.port or 80), timeout=1):
+            write_private(file, before)
+
+
+def _address_in(facts: str) -> str:
+    return json.loads(facts)["base_url"]

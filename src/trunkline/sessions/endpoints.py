@@ -8,7 +8,6 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response, status
 
 from trunkline.agents import service as agents
-from trunkline.agents.schemas import PublicAgent
 from trunkline.agents.websites import website_of_origin
 from trunkline.api import Caller, Cursor, Db, Limit, Page, need, page_of
 from trunkline.db.principals import ApiKey, Member, Principal, Visitor
@@ -42,7 +41,7 @@ async def start_session(new: NewSession, request: Request, response: Response, d
         response.status_code = status.HTTP_200_OK
     return SessionStarted(
         **SessionView.model_validate(started.row).model_dump(),
-        agent=PublicAgent.model_validate(started.agent),
+        agent=started.agent,
         **(token.model_dump() if token else {}),
     )
 
@@ -70,7 +69,7 @@ async def get_session(session_id: Handle, caller: Caller, database: Db) -> Sessi
 
 @router.post("/{session_id}/token")
 async def renew_token(session_id: Handle, request: Request, database: Db) -> TokenView:
-    """A fresh token for the visitor of a session, also when the old one has just expired."""
+    """A fresh token for the visitor of an open session, also when the old one has just expired."""
     tokens: VisitorTokens = request.app.state.tokens
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
@@ -79,8 +78,7 @@ async def renew_token(session_id: Handle, request: Request, database: Db) -> Tok
     if visitor.session_id != session_id:
         raise service.UnknownSession("There is no such session. Start one with POST /v1/sessions.")
     check_origin(request, visitor)
-    async with database.tenant(visitor) as session:
-        await service.get(session, session_id)
+    await service.check_renewal(database, visitor, session_id)
     return _token(request, visitor)
 
 

@@ -151,7 +151,7 @@ async def page_of_messages(
 LOCK_FOR_TURN = text("""
 select s.id, s.organization_id, s.agent_id, s.agent_version_id, s.status, s.message_count,
   extract(epoch from now() - s.started_at) as age_s, extract(epoch from now() - s.last_activity_at) as idle_s,
-  s.user_id, a.is_active,
+  s.user_id, s.website_domain, a.is_active, a.published_version_id,
   same.id as turn_id, same.status as turn_status, same.attempt, asked.content as asked,
   asked.id is not null and exists (
     select from agent_messages later where later.session_id = s.id and later.sequence > asked.sequence) as is_overtaken,

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 
 from trunkline.agents import service as agents
-from trunkline.agents.models import Agent
+from trunkline.agents.schemas import PublicAgent
 from trunkline.agents.settings import AgentSettings
 from trunkline.agents.websites import website
 from trunkline.db.base import new_id
@@ -113,10 +113,10 @@ class SessionFull(TooMany):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A session that was made or found, and its agent's public columns."""
+    """A session that was made or found, and what its visitor may know of the agent."""
 
     row: AgentSession
-    agent: Agent
+    agent: PublicAgent
     is_new: bool
 
 
@@ -181,10 +181,9 @@ async def start_as_visitor(database: Database, new: NewSession, origin: str) -> 
             field="website_domain",
         )
     async with database.tenant(Visitor(new.agent_id, origin)) as session:
-        agent = await agents.face(session, new.agent_id)
-    agents.check_website(agent, origin)
-    async with database.tenant(Service(agent.organization_id)) as session:
-        return await _start(session, agent, new, origin)
+        organization_id = (await agents.face(session, new.agent_id)).organization_id
+    async with database.tenant(Service(organization_id)) as session:
+        return await _start(session, new, origin)
 
 
 async def start_as_program(database: Database, caller: ApiKey | Member, new: NewSession) -> Started:
@@ -195,18 +194,7 @@ async def start_as_program(database: Database, caller: ApiKey | Member, new: New
         NotPublished: the agent has no published version, or is switched off.
     """
     async with database.tenant(caller) as session:
-        agent = await agents.get(session, new.agent_id)
-        if not agent.is_published or not agent.is_active or agent.published_version_id is None:
-            raise agents.NotPublished(
-                f"Agent {agent.slug!r} is not published. Publish it: POST /v1/agents/{agent.id}/publish.",
-                field="agent_id",
-            )
-        domain = None if new.website_domain is None else _website(new.website_domain)
-        if domain is not None:
-            agents.check_website(agent, domain)
-        elif new.channel == "web":
-            raise InvalidInput("A session of channel web needs a website_domain.", field="website_domain")
-        return await _start(session, agent, new, domain)
+        return await _start(session, new, None if new.website_domain is None else _website(new.website_domain))
 
 
 async def get(session: TenantSession, handle: str) -> AgentSession:
@@ -237,6 +225,24 @@ async def end(session: TenantSession, handle: str) -> AgentSession:
     await repository.end_session(session, handle, "ended")
     await session.refresh(row, ["status", "ended_at"])
     return row
+
+
+async def check_renewal(database: Database, visitor: Visitor, handle: str) -> None:
+    """Refuse a visitor a fresh token for a session that takes no more messages.
+
+    Raises:
+        UnknownSession: there is none for the visitor.
+        SessionEnded: it is over.
+        NotPublished: its agent is switched off.
+        WrongWebsite: its agent serves the visitor's website no longer.
+    """
+    async with database.tenant(visitor) as session:
+        row = await get(session, handle)
+    if row.status != "active":
+        raise _ended(row.status)
+    async with database.tenant(acting_for(visitor, handle)) as session:
+        _, settings = await agents.published(session, visitor.agent_id)
+    agents.check_website(settings, visitor.website_domain)
 
 
 async def page(session: TenantSession, limit: int, after: UUID | None, agent_id: UUID | None) -> Sequence[AgentSession]:
@@ -307,6 +313,7 @@ async def admit(
         Raced: another request was faster.
         UnknownSession: there is none for the caller.
         SessionBusy: another turn runs.
+        WrongWebsite: the agent serves the session's website no longer.
         SessionEnded: it was ended, or its time is over.
         KeyReused: the key was used for another message.
         TurnOvertaken: the key's turn failed, and later messages stand: its answer would come behind theirs.
@@ -338,7 +345,10 @@ async def admit(
         raise TurnOvertaken(
             "This message was not answered, and the conversation went on. Send it again with a fresh Idempotency-Key."
         )
-    version, settings = await versions.get(session, _pinned(row))
+    pinned, published = _versions_of(row)
+    if row.website_domain is not None:
+        agents.check_website((await versions.get(session, published))[1], row.website_domain)
+    version, settings = await versions.get(session, pinned)
     _check_open(row, settings)
     return await _begin(session, turn, key, version, settings, lease_s)
 
@@ -493,12 +503,17 @@ def fitting(history: Sequence[Said], settings: AgentSettings) -> list[Said]:
     return kept[::-1]
 
 
-async def _start(session: TenantSession, agent: Agent, new: NewSession, domain: str | None) -> Started:
-    if new.channel not in agent.channels:
+async def _start(session: TenantSession, new: NewSession, domain: str | None) -> Started:
+    agent, settings = await agents.published(session, new.agent_id)
+    if domain is not None:
+        agents.check_website(settings, domain)
+    elif new.channel == "web":
+        raise InvalidInput("A session of channel web needs a website_domain.", field="website_domain")
+    if new.channel not in settings.channels:
         raise InvalidInput(
-            f"This agent has no channel {new.channel!r}. Its channels: {', '.join(agent.channels)}.", field="channel"
+            f"This agent has no channel {new.channel!r}. Its channels: {', '.join(settings.channels)}.", field="channel"
         )
-    full = await agents.get(session, agent.id)
+    face = agents.public_face(agent, settings)
     handle = f"ses_{secrets.token_urlsafe(24)}"
     values: dict[str, Any] = {
         "id": new_id(),
@@ -506,19 +521,19 @@ async def _start(session: TenantSession, agent: Agent, new: NewSession, domain: 
         "session_id": handle,
         "client_reference": new.client_reference,
         "agent_id": agent.id,
-        "agent_version_id": full.published_version_id,
+        "agent_version_id": agent.published_version_id,
         "website_domain": domain,
         "channel": new.channel,
     }
     for _ in range(STARTS):
         if await repository.add_session(session, values):
-            return Started(await get(session, handle), full, is_new=True)
+            return Started(await get(session, handle), face, is_new=True)
         found = await repository.open_session_by_reference(session, values)
         if found is not None:
             row, age, idle = found
             closing = await _closing(session, row, age.total_seconds(), idle.total_seconds())
             if closing is None:
-                return Started(row, full, is_new=False)
+                return Started(row, face, is_new=False)
             await repository.end_session(session, row.session_id, closing)
     raise SessionBusy("Others start and end sessions of this client_reference. Try again.", retry_after_s=1)
 
@@ -585,21 +600,26 @@ def _website(value: str) -> str:
         raise InvalidInput(f"{error}.", field="website_domain") from None
 
 
-def _pinned(row: Any) -> UUID:
-    if row.agent_version_id is None or not row.is_active:
+def _versions_of(row: Any) -> tuple[UUID, UUID]:
+    """The version that the session pins, which answers, and the published one, which says which websites are served."""
+    if row.agent_version_id is None or row.published_version_id is None or not row.is_active:
         raise agents.NotPublished("The agent is switched off, or its version is gone. Start a new session later.")
-    return row.agent_version_id
+    return row.agent_version_id, row.published_version_id
 
 
 def _check_open(row: Any, settings: AgentSettings) -> None:
     """Refuse what a session takes no more. A message that stands already was within the limits when it came."""
     if row.status != "active":
-        raise SessionEnded(f"This session is over ({row.status}). Start a new one.")
+        raise _ended(row.status)
     if row.turn_id is not None:
         return
     passed = _passed_limit(settings, age_s=row.age_s, idle_s=row.idle_s, messages=row.message_count)
     if passed is not None:
         raise passed
+
+
+def _ended(status: str) -> SessionEnded:
+    return SessionEnded(f"This session is over ({status}). Start a new one.")
 
 
 def _passed_limit(

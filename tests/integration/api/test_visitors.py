@@ -33,7 +33,7 @@ async def test_only_the_agents_websites_start_sessions(served: Served, shop: Sho
         (b"https://shop.example.", 401),
         (b"https://*", 401),
         (b"https://" + b"x" * 400, 401),
-        (b"https://sh\xf6p.example", 403),
+        (b"https://sh\xf6p.example", 401),
         (b"https://shop.example https://evil.example", 401),
         (b"https://evil.example", 403),
         (b"https://www.shop.example", 403),
@@ -283,3 +283,54 @@ async def test_browsers_may_call_from_any_website_without_cookies(served: Served
     assert refused.headers["Access-Control-Allow-Origin"] == "*"
     large = await served.http.post("/v1/sessions", headers={"Origin": ORIGIN}, content=b"x" * 600_000)
     assert (large.status_code, large.headers["Access-Control-Allow-Origin"]) == (413, "*")
+
+
+async def test_visitors_meet_what_is_published_and_not_the_draft(
+    program: Caller, stranger: Caller, served: Served, shop: Shop
+) -> None:
+    agent = str(shop.agent(first_message="Hi", name="Ada"))
+    draft = {"first_message": "Draft", "name": "Draft", "allowed_domains": ["blog.example"], "channels": ["web"]}
+    await program.ask("PATCH", f"/v1/agents/{agent}", draft)
+    elsewhere = served.caller(Origin=ELSEWHERE)
+    assert_problem(await elsewhere.call("POST", "/v1/sessions", {"agent_id": agent}), 403, "wrong_website")
+    there = await program.call("POST", "/v1/sessions", {"agent_id": agent, "website_domain": "blog.example"})
+    assert_problem(there, 403, "wrong_website", field="website_domain")
+    made = await stranger.ask("POST", "/v1/sessions", {"agent_id": agent})
+    theirs = await program.ask("POST", "/v1/sessions", {"agent_id": agent, "channel": "api"})
+    for started in (made, theirs):
+        assert (started["agent"]["name"], started["agent"]["first_message"]) == ("Ada", "Hi")
+    await program.ask("POST", f"/v1/agents/{agent}/publish")
+    fresh = await elsewhere.ask("POST", "/v1/sessions", {"agent_id": agent})
+    assert (fresh["agent"]["name"], fresh["agent"]["first_message"]) == ("Draft", "Draft")
+    assert_problem(await stranger.call("POST", "/v1/sessions", {"agent_id": agent}), 403, "wrong_website")
+
+
+async def test_a_website_that_is_removed_takes_its_visitors_along(
+    program: Caller, stranger: Caller, served: Served, shop: Shop
+) -> None:
+    agent = str(shop.agent(allowed_domains=[WEBSITE, "blog.example"]))
+    made = await stranger.ask("POST", "/v1/sessions", {"agent_id": agent})
+    kept = await served.caller(Origin=ELSEWHERE).ask("POST", "/v1/sessions", {"agent_id": agent})
+    me, them = served.caller(made["token"], Origin=ORIGIN), served.caller(kept["token"], Origin=ELSEWHERE)
+    mine, theirs = made["session_id"], kept["session_id"]
+    await program.ask("PATCH", f"/v1/agents/{agent}", {"allowed_domains": ["blog.example"]})
+    assert (await me.say(mine, "Hello")).status_code == 200  # it is a draft
+    await me.ask("POST", f"/v1/sessions/{mine}/token")
+    await program.ask("POST", f"/v1/agents/{agent}/publish")
+    assert_problem(await me.say(mine, "Hello"), 403, "wrong_website")
+    assert_problem(await me.call("POST", f"/v1/sessions/{mine}/token"), 403, "wrong_website")
+    assert len(await me.messages(mine)) == 2
+    assert (await them.say(theirs, "Hello")).status_code == 200
+    await them.ask("POST", f"/v1/sessions/{theirs}/token")
+
+
+async def test_the_token_of_a_session_that_is_over_is_not_renewed(stranger: Caller, served: Served, shop: Shop) -> None:
+    made = await stranger.ask("POST", "/v1/sessions", {"agent_id": str(shop.agent())})
+    me = served.caller(made["token"], Origin=ORIGIN)
+    path = f"/v1/sessions/{made['session_id']}"
+    await me.ask("POST", f"{path}/token")
+    await me.ask("POST", f"{path}/end")
+    assert_problem(await me.call("POST", f"{path}/token"), 409, "session_ended")
+    shop.sql("update public.agent_sessions set status = 'active', ended_at = null")
+    shop.sql("update public.agents set is_active = false")
+    assert_problem(await me.call("POST", f"{path}/token"), 409, "agent_not_published")

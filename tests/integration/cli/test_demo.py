@@ -100,14 +100,17 @@ async def test_a_demo_starts_answers_ends_and_starts_again(folder: Path) -> None
             answer = (await program.say(session["session_id"], "When do you open?")).json()
             assert answer["status"] == "complete", answer
             assert answer["message"]["content"]
+            draft = {"name": "Still thinking", "first_message": "Not yet"}
+            await program.ask("PATCH", f"/v1/agents/{bakery['id']}", draft)
         model = [child for child in children(process.pid) if child in processes(MODEL)]
         assert len(model) == 1
         said = await ended(process, signal.SIGINT)
         assert "ended with status" not in said
         assert "Traceback" not in said
         assert not [pid for pid in model if pid in processes(MODEL)]
-    async with demo(folder) as (process, _):
+    async with demo(folder) as (process, url):
         again = facts_of(folder)
+        assert again["base_url"] == url
         for name in ("organization_id", "api_key"):
             assert again[name] == facts[name]
         assert [agent["id"] for agent in again["agents"]] == [agent["id"] for agent in facts["agents"]]
@@ -118,10 +121,18 @@ async def test_a_demo_starts_answers_ends_and_starts_again(folder: Path) -> None
                     body, origin = {"agent_id": again["agents"][0]["id"]}, {"Origin": base}
                     started = await http.post(f"{base}/v1/sessions", json=body, headers=origin)
                     assert started.status_code == 201, started.text
+                    assert started.json()["agent"]["name"] == "Corner Bakery"
+                program = Caller(http, {"Authorization": f"Bearer {facts['api_key']}"})
+                edited = await program.ask("GET", f"{url}/v1/agents/{body['agent_id']}")
+                assert (edited["name"], edited["first_message"]) == ("Still thinking", "Not yet")
+                assert set(again["agents"][0]["websites"]) <= set(edited["allowed_domains"])
+            assert facts_of(folder)["base_url"] == twin_url
             await ended(twin, signal.SIGTERM)
+        assert facts_of(folder) == again  # this one still runs
         taken = Command({"TRUNKLINE_DATA_DIR": str(folder)}, folder)
         await taken.fails("demo", says="is taken", TRUNKLINE_PORT=again["base_url"].rpartition(":")[2])
         await ended(process, signal.SIGTERM)
+    assert facts_of(folder) == again  # nobody does: the last one's stay
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(facts["database_url"], connect_timeout=2)
 

@@ -64,7 +64,7 @@ class DatabaseUnsafe(SetupError):
 
 
 class DatabaseUnavailable(SetupError):
-    """The database does not answer. Nothing was written."""
+    """The database does not answer. Nothing was written, unless the sentence says that this is unknown."""
 
     status: ClassVar[int] = 503
     code: ClassVar[str] = "database_unavailable"

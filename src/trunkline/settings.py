@@ -43,6 +43,8 @@ class DatabaseSettings(Group):
     """How long a request waits for a free connection before it gets 503, in seconds."""
     statement_timeout_ms: int = Field(default=15_000, ge=100, le=600_000)
     """Longest time of one statement of a request, in milliseconds."""
+    answer_grace_seconds: float = Field(default=3.0, gt=0, le=60)
+    """How much longer than that the database may be silent before a request gets 503, in seconds."""
 
 
 class SecuritySettings(Group):

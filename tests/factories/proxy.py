@@ -10,12 +10,18 @@ from trunkline.db.urls import sqlalchemy_url
 
 
 class Wire:
-    """Passes bytes on until it is cut; then connections break and new ones are refused."""
+    """Passes bytes on until it is cut; then connections break and new ones are refused.
+
+    Frozen, it keeps connections and takes new ones, and passes nothing on: as a stopped server behind a live network.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self._last_words: bytes | None = None
         self.port = 0
         self.replaces_key_data = False
         """Whether new connections are told another process id than that of their backend, as poolers do."""
@@ -30,6 +36,16 @@ class Wire:
         if self._server is not None:
             self._server.close()
         await self.break_connections()
+
+    def freeze(self, *, after: bytes | None = None) -> None:
+        """Pass nothing on from now; with `after`, from when these bytes have gone to the server."""
+        self._last_words = after
+        if after is None:
+            self._flows.clear()
+
+    def thaw(self) -> None:
+        """Pass on what was held back, and all that follows."""
+        self._flows.set()
 
     async def break_connections(self) -> None:
         """Break every connection; new ones are welcome."""
@@ -51,8 +67,8 @@ class Wire:
             there_reader, there_writer = await asyncio.open_connection(*self._target)
             ends.append(there_writer)
             both = [
-                asyncio.ensure_future(_pump(reader, there_writer)),
-                asyncio.ensure_future(_pump_back(there_reader, writer, replaces_key_data=self.replaces_key_data)),
+                asyncio.ensure_future(self._pump(reader, there_writer, is_to_server=True)),
+                asyncio.ensure_future(self._pump_back(there_reader, writer)),
             ]
             try:
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -64,27 +80,31 @@ class Wire:
             for end in ends:
                 end.transport.abort()
 
+    async def _pump_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Unencrypted, a message is a type byte, its length without that byte, and the rest (PostgreSQL 18, 54.7)."""
+        replaces_key_data = self.replaces_key_data
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while replaces_key_data:
+                kind = await reader.readexactly(1)
+                length = await reader.readexactly(4)
+                rest = await reader.readexactly(int.from_bytes(length) - 4)
+                if kind == b"K":
+                    rest = (1).to_bytes(4) + rest[4:]  # the pooler's own
+                    replaces_key_data = False
+                writer.write(kind + length + rest)
+                await writer.drain()
+            await self._pump(reader, writer)
 
-async def _pump_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, replaces_key_data: bool) -> None:
-    """Unencrypted, a message is a type byte, its length without that byte, and the rest (PostgreSQL 18, 54.7)."""
-    with suppress(ConnectionError, asyncio.IncompleteReadError):
-        while replaces_key_data:
-            kind = await reader.readexactly(1)
-            length = await reader.readexactly(4)
-            rest = await reader.readexactly(int.from_bytes(length) - 4)
-            if kind == b"K":
-                rest = (1).to_bytes(4) + rest[4:]  # the pooler's own
-                replaces_key_data = False
-            writer.write(kind + length + rest)
-            await writer.drain()
-        await _pump(reader, writer)
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_to_server: bool = False
+    ) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                await self._flows.wait()
+                if is_to_server and self._last_words is not None and self._last_words in data:
+                    self.freeze()
+                writer.write(data)
+                await writer.drain()
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ commit or rollback the pooled connection is nobody again, also behind a transact
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, LiteralString, cast
 
@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, MultipleResultsFound, Ope
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
+from trunkline.db.driver import NoAnswer, bounded, connection_options
 from trunkline.db.principals import Principal
 from trunkline.db.urls import sqlalchemy_url
 from trunkline.errors import DatabaseUnavailable
@@ -73,19 +74,32 @@ class Database:
     """The pool of connections of the login role.
 
     `statement_timeout_ms` bounds each statement of a request, in milliseconds; `pool_timeout_s` bounds the wait for a
-    connection, in seconds.
+    connection, in seconds. A server that is silent for `answer_grace_s` seconds more than a statement may take is given
+    up, whatever it was asked.
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, pool_timeout_s: float = 5.0, statement_timeout_ms: int = 15_000
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        pool_timeout_s: float = 5.0,
+        statement_timeout_ms: int = 15_000,
+        answer_grace_s: float = 3.0,
     ) -> None:
+        limit_s = statement_timeout_ms / 1000 + answer_grace_s
         self._engine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_timeout_s,
             # The driver begins no transaction by itself: `begin_as` does, and a lookup's one statement needs none.
-            connect_args={"prepare_threshold": None, "connect_timeout": 5, "autocommit": True},
+            connect_args={
+                "prepare_threshold": None,
+                "autocommit": True,
+                "async_creator_fn": bounded(limit_s),
+                **connection_options(limit_s),
+            },
         )
         event.listen(self._engine.sync_engine, "connect", _prepare_where_direct)
         self._timeout_ms = statement_timeout_ms
@@ -95,19 +109,22 @@ class Database:
         """A transaction that sees what `principal` may see; commits at the end, rolls back on any error.
 
         Raises:
-            DatabaseUnavailable: the server does not answer, or all connections stayed busy.
+            DatabaseUnavailable: the server does not answer, or all connections stayed busy; says so where it is
+                unknown whether the transaction was stored.
         """
         session = await self._open(principal)
+        told = _GONE
         try:
             yield session
+            told = _UNKNOWN
             await session.commit()
         except (OperationalError, InterfaceError) as error:
-            await session.rollback()
+            await _roll_back(session)
             if _is_gone(error):
-                raise DatabaseUnavailable(_GONE, retry_after_s=1) from error
+                raise DatabaseUnavailable(told, retry_after_s=1) from error
             raise
         except BaseException:
-            await session.rollback()
+            await _roll_back(session)
             raise
         finally:
             await session.close()
@@ -125,7 +142,7 @@ class Database:
             except PoolTimeout as error:
                 raise DatabaseUnavailable(_BUSY, retry_after_s=1) from error
             except (OperationalError, InterfaceError) as error:
-                if attempt == 2 or not error.connection_invalidated:
+                if attempt == 2 or not _was_dead_before(error):
                     raise DatabaseUnavailable(_GONE, retry_after_s=1) from error
         raise AssertionError("unreachable")
 
@@ -146,7 +163,7 @@ class Database:
                 raise DatabaseUnavailable(_BUSY, retry_after_s=1) from error
             except (OperationalError, InterfaceError) as error:
                 await session.close()
-                if attempt == 2 or not error.connection_invalidated:
+                if attempt == 2 or not _was_dead_before(error):
                     raise DatabaseUnavailable(_GONE, retry_after_s=1) from error
             except BaseException:
                 await session.close()
@@ -154,6 +171,12 @@ class Database:
             else:
                 return session
         raise AssertionError("unreachable")
+
+
+async def _roll_back(session: TenantSession) -> None:
+    """End a transaction that failed; the failure is told, and not that its connection is lost as well."""
+    with suppress(DBAPIError):
+        await session.rollback()
 
 
 async def _begin(connection: AsyncConnection, begin: str) -> None:
@@ -216,6 +239,15 @@ def _as_sqlalchemy(error: psycopg.Error, statement: TextClause, *, is_lost: bool
 
 _BUSY = "All database connections are busy. Try again in a moment."
 _GONE = "The database does not answer. Nothing was written; try again in a moment."
+_UNKNOWN = (
+    "The database stopped to answer while this was being stored: it may be stored, or not. Look before you do it again;"
+    " a message can be sent again with the same Idempotency-Key."
+)
+
+
+def _was_dead_before(error: DBAPIError) -> bool:
+    """Whether a pooled connection had broken meanwhile, so that a fresh one may do; not where the server is silent."""
+    return error.connection_invalidated and not isinstance(error.orig, NoAnswer)
 
 
 def _is_gone(error: DBAPIError) -> bool:

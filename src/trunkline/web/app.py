@@ -35,6 +35,9 @@ from trunkline.web.principal import authenticator
 SWEEPS_PER_LEASE = 3
 """How often turns of servers that died are looked for in the length of a lease."""
 
+PROBE_S = 2
+"""Longest time that `/readyz` waits for the database, in seconds."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +46,8 @@ class Readiness:
     """What the server still waits for before a turn can be taken."""
 
     warm: asyncio.Event = field(default_factory=asyncio.Event)
+    asking: asyncio.Task[str] | None = None
+    """The question to the database that has no answer yet: a silent one is not asked again and again."""
 
 
 def create_app(
@@ -68,6 +73,7 @@ def create_app(
         pool_size=options.pool_size,
         pool_timeout_s=options.pool_timeout_seconds,
         statement_timeout_ms=options.statement_timeout_ms,
+        answer_grace_s=options.answer_grace_seconds,
     )
     runtime = AgentRuntime(standard_providers(settings))
     lease_s = settings.turns.lease_seconds
@@ -76,11 +82,13 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        background = [
+        background: list[asyncio.Task[Any]] = [
             asyncio.create_task(_warm(runtime, readiness, start_providers)),
             asyncio.create_task(_sweep(runner, lease_s)),
         ]
         yield
+        if readiness.asking is not None:
+            background.append(readiness.asking)
         for task in background:
             task.cancel()
         await asyncio.wait(background)
@@ -138,17 +146,31 @@ async def _readyz(request: Request) -> JSONResponse:
     readiness: Readiness = request.app.state.readiness
     database: Database = request.app.state.database
     checks: dict[str, Any] = {"runtime": "ok" if readiness.warm.is_set() else "starting"}
-    try:
-        await database.ask(text("select 1"), {})
-        checks["database"] = "ok"
-    except DatabaseUnavailable as error:
-        checks["database"] = error.detail
+    checks["database"] = await _look(readiness, database)
     is_ready = all(value == "ok" for value in checks.values())
     return JSONResponse(
         {"status": "ok" if is_ready else "not ready", **checks},
         200 if is_ready else 503,
         {} if is_ready else {"Retry-After": "1"},
     )
+
+
+async def _look(readiness: Readiness, database: Database) -> str:
+    """How the database is, within the time that probes of orchestrators wait."""
+    if readiness.asking is None or readiness.asking.done():
+        readiness.asking = asyncio.create_task(_ask(database))
+    await asyncio.wait([readiness.asking], timeout=PROBE_S)
+    if readiness.asking.done():
+        return readiness.asking.result()
+    return f"The database has not answered for {PROBE_S} seconds."
+
+
+async def _ask(database: Database) -> str:
+    try:
+        await database.ask(text("select 1"), {})
+    except DatabaseUnavailable as error:
+        return error.detail
+    return "ok"
 
 
 async def _warm(runtime: AgentRuntime, readiness: Readiness, providers: Sequence[str]) -> None:

@@ -7,14 +7,26 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
+from tests.factories.problems import assert_problem
 from tests.factories.proxy import Wire, wire_to
-from tests.factories.server import Caller, Served, Shop, serving, until
+from tests.factories.server import ORIGIN, Caller, Served, Shop, serving, settings_for, until
+
+from trunkline.settings import DatabaseSettings
 
 
 @pytest.fixture
 async def wired(login_url: str) -> AsyncGenerator[tuple[Wire, Served]]:
     """A server whose database is at the end of a wire."""
     async with wire_to(login_url) as (wire, url), serving(url) as served:
+        yield wire, served
+
+
+@pytest.fixture
+async def impatient(login_url: str) -> AsyncGenerator[tuple[Wire, Served]]:
+    """As `wired`, with a server that soon gives a silent database up."""
+    database = DatabaseSettings(pool_size=3, statement_timeout_ms=500, answer_grace_seconds=0.5, pool_timeout_seconds=5)
+    settings = settings_for().model_copy(update={"database": database})
+    async with wire_to(login_url) as (wire, url), serving(url, settings) as served:
         yield wire, served
 
 
@@ -129,3 +141,68 @@ async def test_a_stream_on_a_server_without_database_is_cut_and_goes_on_elsewher
     text = "".join(piece for _, piece in seen) + "".join(event.data.get("text", "") for event in rest)
     assert text == rest[-1].data["message"]["content"]
     assert (await asking).json() == rest[-1].data
+
+
+async def test_a_database_that_only_says_nothing_is_given_up(impatient: tuple[Wire, Served], shop: Shop) -> None:
+    """Connections stay open, as those of a stopped server do: nothing but the clock tells."""
+    wire, served = impatient
+    program = served.caller(shop.key)
+    session = (await program.start(shop.agent()))["session_id"]
+    visitor = served.caller(Origin=ORIGIN)
+    made = await visitor.ask("POST", "/v1/sessions", {"agent_id": str(shop.agent())})
+    me = served.caller(made["token"], Origin=ORIGIN)
+    await back(served)
+    wire.freeze()
+    async with asyncio.timeout(60):  # it would hang for ever, not long
+        ready = await served.http.get("/readyz")
+        assert (ready.status_code, ready.json()["runtime"]) == (503, "ok")
+        for caller, method, path, body in (
+            (program, "GET", f"/v1/sessions/{session}", None),
+            (me, "GET", f"/v1/sessions/{made['session_id']}", None),
+            (program, "POST", f"/v1/sessions/{session}/messages", {"content": "Hello"}),
+            (me, "POST", f"/v1/sessions/{made['session_id']}/messages", {"content": "Hello", "stream": True}),
+            (program, "POST", "/v1/agents", {"name": "Ada"}),
+        ):
+            refused = await caller.call(method, path, body)
+            assert_problem(refused, 503, "database_unavailable", says="nothing was written")
+    wire.thaw()
+    await back(served)
+    assert shop.messages(session) == []
+    assert (await program.say(session, "Hello")).status_code == 200
+    assert (await me.say(made["session_id"], "Hello")).status_code == 200
+
+
+async def test_a_request_whose_client_has_gone_does_not_keep_a_silent_connection(
+    impatient: tuple[Wire, Served], shop: Shop
+) -> None:
+    """The driver then asks the server to cancel, and waits for that."""
+    wire, served = impatient
+    program = served.caller(shop.key)
+    session = (await program.start(shop.agent()))["session_id"]
+    await back(served)
+    wire.freeze()
+    leaving = [asyncio.create_task(program.messages(session)) for _ in range(6)]
+    await asyncio.sleep(0.2)
+    for task in leaving:
+        task.cancel()
+    async with asyncio.timeout(60):
+        await asyncio.wait(leaving)
+        assert_problem(await program.call("GET", "/v1/agents"), 503, "database_unavailable")
+    wire.thaw()
+    await back(served)
+    assert await asyncio.gather(*(program.messages(session) for _ in range(3))) == [[], [], []]
+
+
+async def test_it_is_not_said_that_nothing_was_written_where_nobody_knows(
+    impatient: tuple[Wire, Served], shop: Shop
+) -> None:
+    wire, served = impatient
+    program = served.caller(shop.key)
+    await program.ask("GET", "/v1/agents")
+    wire.freeze(after=b"COMMIT")
+    async with asyncio.timeout(60):
+        refused = await program.call("POST", "/v1/agents", {"name": "Ada"})
+    problem = assert_problem(refused, 503, "database_unavailable", says="may be stored, or not")
+    assert "nothing was written" not in problem["detail"].lower()
+    await until(lambda: shop.sql("select 1 from public.agents where name = 'Ada'"))  # here it was
+    wire.thaw()

@@ -58,7 +58,7 @@ async def statements(login_url: str) -> Statements:
             _statement("LOCK_FOR_TURN", _plain(repository.LOCK_FOR_TURN), "where ", "s.session_id"),
             _statement("BEGIN_TURN", _plain(repository.BEGIN_TURN), "where ", "session_id = %(session_row)s and role"),
         ),
-        completion=(_statement("COMPLETE_TURN", complete, "where ", "id = %(turn_id)s"),),
+        completion=(_statement("COMPLETE_TURN", complete, "where ", "t.session_id = locked.id"),),
         page_of_messages=(
             _statement("find the session", find, "WHERE ", "agent_sessions.session_id"),
             _statement("page of messages", messages, "WHERE ", "agent_messages.session_id"),

@@ -271,6 +271,11 @@ def _former(owner: psycopg.Connection, said: Said) -> bool:
     return bool(values) and numbers(said) == counts
 
 
+def _unfit_settings(owner: psycopg.Connection, said: Said) -> bool:
+    unfit = "select count(*) from {} where {} #>> '{{llm,temperature}}' in ('warm', '7')"
+    return numbers(said) == [ask(owner, unfit, said.table, said.column)]
+
+
 BY_TRYING: dict[str, Callable[[psycopg.Connection, Said], bool]] = {
     "CMP001": _fails,
     "DAT001": _orphans,
@@ -278,6 +283,7 @@ BY_TRYING: dict[str, Callable[[psycopg.Connection, Said], bool]] = {
     "DAT003": _strays,
     "DAT004": _duplicates,
     "DAT005": _former,
+    "DAT007": _unfit_settings,
     "RLS006": _recurses,
     "RLS007": _visitors_read,
     "RLS008": _visitors_write,

@@ -11,6 +11,7 @@ from trunkline.readiness.evidence.data.keys import duplicates
 from trunkline.readiness.evidence.data.references import orphans
 from trunkline.readiness.evidence.data.rows import unfit_rows
 from trunkline.readiness.evidence.data.session import Session
+from trunkline.readiness.evidence.data.settings import unfit_settings
 from trunkline.readiness.evidence.data.source import Source, sources
 from trunkline.readiness.evidence.data.values import BadRows, DataEvidence, Fault, Hidden
 from trunkline.readiness.matching import Matching
@@ -49,5 +50,6 @@ def collect_data(
 
 def _bad_rows(session: Session, catalogue: Catalogue, source: Source, found: dict[str, Source]) -> Iterator[BadRows]:
     yield from unfit_rows(session, source)
+    yield from unfit_settings(session, source)
     yield from orphans(session, catalogue, source, found)
     yield from duplicates(session, source)

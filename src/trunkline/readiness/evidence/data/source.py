@@ -19,7 +19,7 @@ LARGE = 200_000
 SAMPLE = 100_000
 """Rows that a sample aims at. It is the same sample each time, while the table stays as it is."""
 
-CODES = ("DAT001", "DAT002", "DAT003", "DAT004", "DAT005")
+CODES = ("DAT001", "DAT002", "DAT003", "DAT004", "DAT005", "DAT007")
 
 _KEY = sql.Identifier("key of the row")
 """No column of a target can be meant by it."""
@@ -65,7 +65,7 @@ class Source:
             for name, each in self.match.columns.items()
             if self.match.actual(name) is not None
         ]
-        columns.append(sql.SQL("{} as {}").format(self._key_as_text(), _KEY))
+        columns.append(sql.SQL("{} as {}").format(self.key_as_text(), _KEY))
         return sql.SQL("(select {} from {} as t{}) as {}").format(
             sql.SQL(", ").join(columns),
             table(self.relation.name),
@@ -73,7 +73,8 @@ class Source:
             sql.Identifier(self.match.wanted.name.name),
         )
 
-    def _key_as_text(self) -> sql.Composable:
+    def key_as_text(self) -> sql.Composable:
+        """What to name a row by, as text, on rows as they are stored (`t`)."""
         columns = [sql.SQL("{}::pg_catalog.text").format(raw(name)) for name in self.relation.primary_key]
         if not columns:
             return sql.SQL("'ctid ' || t.ctid::pg_catalog.text")

@@ -10,7 +10,7 @@ from trunkline.postgres.catalogue.model import Name
 SAMPLES = 5
 """At most so many samples are kept of each fault."""
 
-Fault = Literal["orphan", "null", "outside check", "duplicate", "mapped value"]
+Fault = Literal["orphan", "null", "outside check", "duplicate", "mapped value", "unfit setting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class BadRows:
     rows: int = 0
     """Of the whole table, an estimate where the count is one."""
     where: str = ""
-    """A condition that finds them, in the database's names, on the table as `t`; empty for duplicates."""
+    """A condition that finds them, in the database's names, on the table as `t`; empty for duplicates and settings."""
 
     @property
     def told(self) -> str:

@@ -19,7 +19,7 @@ async def create_agent(new: NewAgent, caller: Caller, database: Db) -> AgentView
     need(caller, "agents:write")
     organization_id = organization_for(caller, new.organization_id)
     async with database.tenant(caller) as session:
-        return AgentView.model_validate(await service.create(session, organization_id, new))
+        return service.view_of(await service.create(session, organization_id, new))
 
 
 @router.get("")
@@ -28,7 +28,7 @@ async def list_agents(caller: Caller, database: Db, limit: Limit = 50, cursor: C
     need(caller, "agents:read")
     async with database.tenant(caller) as session:
         rows = list(await service.page(session, limit + 1, cursor))
-    return page_of(rows, limit, AgentView)
+    return page_of([service.view_of(row) for row in rows], limit, AgentView)
 
 
 @router.get("/{agent_id}")
@@ -36,7 +36,7 @@ async def get_agent(agent_id: UUID, caller: Caller, database: Db) -> AgentView:
     """One agent, as it is being edited."""
     need(caller, "agents:read")
     async with database.tenant(caller) as session:
-        return AgentView.model_validate(await service.get(session, agent_id))
+        return service.view_of(await service.get(session, agent_id))
 
 
 @router.patch("/{agent_id}")
@@ -45,7 +45,7 @@ async def change_agent(agent_id: UUID, change: AgentChange, caller: Caller, data
     need(caller, "agents:write")
     async with database.tenant(caller) as session:
         agent = await service.change(session, agent_id, change.model_dump(exclude_unset=True))
-        return AgentView.model_validate(agent)
+        return service.view_of(agent)
 
 
 @router.delete("/{agent_id}", status_code=status.HTTP_204_NO_CONTENT)

@@ -56,6 +56,9 @@ class AgentView(AgentSettings):
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime
+    problem: str | None = Field(
+        default=None, description="What of the stored settings can't be read; shown as its default, and to be set anew"
+    )
 
 
 class Publish(Schema):

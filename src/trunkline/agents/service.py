@@ -1,6 +1,9 @@
 """Rules of agents: what may be set, and what publishing means.
 
-SlugTaken ⊂ Conflict; UnknownAgent ⊂ NotFound; NotPublished ⊂ Conflict; WrongWebsite ⊂ NotAllowed
+SlugTaken, NotPublished, Unreadable ⊂ Conflict; UnknownAgent ⊂ NotFound; WrongWebsite ⊂ NotAllowed
+
+What is set through the API may have no unknown keys. What is stored may: a newer server's, or what a member wrote past
+our API. Reading leaves such keys out, and says what else it can't read.
 """
 
 from __future__ import annotations
@@ -10,12 +13,12 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from psycopg.errors import CheckViolation
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from trunkline.agents import repository
 from trunkline.agents.models import Agent, AgentVersion
-from trunkline.agents.schemas import NewAgent, PublicAgent
+from trunkline.agents.schemas import AgentView, NewAgent, PublicAgent
 from trunkline.agents.settings import AgentSettings
 from trunkline.agents.websites import website
 from trunkline.api import actor_id
@@ -40,6 +43,12 @@ class NotPublished(Conflict):
     """The agent has no published version, or is switched off."""
 
     code: ClassVar[str] = "agent_not_published"
+
+
+class Unreadable(Conflict):
+    """A stored setting isn't what the schema allows; it must be set anew."""
+
+    code: ClassVar[str] = "unreadable_settings"
 
 
 class WrongWebsite(NotAllowed):
@@ -108,7 +117,8 @@ async def change(session: TenantSession, agent_id: UUID, changes: Mapping[str, A
     agent = await _locked(session, agent_id)
     wanted = dict(changes)
     active = wanted.pop("is_active", None)
-    settings = AgentSettings.model_validate({**settings_of(agent).model_dump(), **wanted})
+    stored, _ = _stored(agent)  # what can't be read may be what is being mended
+    settings = AgentSettings.model_validate({**stored.model_dump(), **wanted})
     for name, value in _columns(settings).items():
         if name in wanted:
             setattr(agent, name, value)
@@ -134,9 +144,12 @@ async def publish(session: TenantSession, agent_id: UUID, notes: str | None = No
 
     Raises:
         UnknownAgent: there is none of this id for the caller.
+        Unreadable: a stored setting can't be read.
     """
     agent = await _locked(session, agent_id)
-    settings = settings_of(agent)
+    settings, problem = _stored(agent)
+    if problem is not None:
+        raise Unreadable(problem)
     return await _freeze(session, agent, settings, notes if notes is not None else settings.version_notes)
 
 
@@ -173,11 +186,19 @@ async def published_settings(session: TenantSession, version_id: UUID) -> tuple[
 
     Raises:
         NotPublished: the version is gone.
+        Unreadable: a stored setting can't be read.
     """
     version = await repository.version(session, version_id)
     if version is None:
         raise NotPublished("The agent's version of this session no longer exists. Start a new session.")
-    return version.version, AgentSettings.model_validate(version.snapshot)
+    try:
+        return version.version, AgentSettings.model_validate(version.snapshot, extra="ignore")
+    except ValidationError as error:
+        # Without the value: visitors read this too.
+        raise Unreadable(
+            f"Version {version.version} of agent {version.agent_id} has a setting that can't be read:"
+            f" {_first(error)[0] or 'the snapshot itself'}. Publish the agent anew, and start a new session."
+        ) from None
 
 
 async def face(session: TenantSession, agent_id: UUID) -> Agent:
@@ -266,9 +287,36 @@ def _with(listed: Sequence[str], websites: Sequence[str], most: int) -> list[str
     return [*websites, *(site for site in listed if site not in websites)][:most]
 
 
-def settings_of(agent: Agent) -> AgentSettings:
-    """The settings of a row, bundles filled with their defaults."""
-    return AgentSettings.model_validate({name: getattr(agent, name) for name in AgentSettings.model_fields})
+def view_of(agent: Agent) -> AgentView:
+    """An agent as the API shows it, also where some of it can't be read: `problem` then says what."""
+    settings, problem = _stored(agent)
+    own = set(AgentView.model_fields) - set(AgentSettings.model_fields) - {"problem"}
+    return AgentView(**settings.model_dump(), **{name: getattr(agent, name) for name in own}, problem=problem)
+
+
+def _stored(agent: Agent) -> tuple[AgentSettings, str | None]:
+    """The settings of a row, bundles filled with their defaults; and a sentence about what can't be read, if any.
+
+    Settings that can't be read have their defaults.
+    """
+    values = {name: getattr(agent, name) for name in AgentSettings.model_fields}
+    try:
+        return AgentSettings.model_validate(values, extra="ignore"), None
+    except ValidationError as error:
+        field, message = _first(error)
+        broken = {str(item["loc"][0]) for item in error.errors()}
+    readable = {name: value for name, value in values.items() if name not in broken}
+    problem = (
+        f"The agent {agent.slug!r} has a stored value that can't be read, in {field}: {message}."
+        f" The default stands in its place. Set {field.partition('.')[0]} anew."
+    )
+    return AgentSettings.model_validate(readable, extra="ignore"), problem
+
+
+def _first(error: ValidationError) -> tuple[str, str]:
+    """Where the first fault is, and what it is."""
+    first = error.errors()[0]
+    return ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ").rstrip(".")
 
 
 def _columns(settings: AgentSettings) -> dict[str, Any]:

@@ -26,7 +26,7 @@ SLUG = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 
 
 class Bundle(BaseModel):
-    """A provider-shaped group of settings, stored as JSONB. Unknown keys are refused."""
+    """A provider-shaped group of settings, stored as JSONB. Unknown keys are refused when set, left out when read."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -74,7 +74,6 @@ def create(
 def show(agent: AgentArgument, organization: OrganizationOption = None) -> None:
     """Print all settings of an agent, as JSON."""
     from trunkline.agents import service
-    from trunkline.agents.schemas import AgentView
     from trunkline.cli.work import as_principal
     from trunkline.db.principals import Service
     from trunkline.db.setup import find_organization
@@ -83,7 +82,7 @@ def show(agent: AgentArgument, organization: OrganizationOption = None) -> None:
         organization_id = find_organization(home.owner_url, organization)
 
         async def work(session: TenantSession) -> dict[str, Any]:
-            return AgentView.model_validate(await service.find(session, agent)).model_dump(mode="json")
+            return service.view_of(await service.find(session, agent)).model_dump(mode="json")
 
         found = as_principal(home.login_url, Service(organization_id), work)
     print_json(found)

@@ -9,9 +9,10 @@ the same checks. Proxies and other settings of the environment are not used.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar, cast
@@ -68,6 +69,8 @@ _CORE_ERRORS = (
     httpcore2.NetworkError,
     httpcore2.UnsupportedProtocol,
 )
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+"""A name that a resolver may be asked for, in ASCII."""
 _MAPPED_IPV4 = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -82,7 +85,11 @@ class OutgoingRefused(TrunklineError):
 
 @dataclass(frozen=True, slots=True)
 class OutgoingPolicy:
-    """What requests may reach, and how much they may bring back."""
+    """What requests may reach, and how much they may bring back.
+
+    Raises:
+        SetupError: an entry of the allow-list cannot be read.
+    """
 
     allow: frozenset[str] = frozenset()
     """What may be called although it is private: a host, an address, a network (`10.1.0.0/16`), each with or without
@@ -93,6 +100,11 @@ class OutgoingPolicy:
     """For the look-up of the name and for the connection, each, in seconds."""
     read_timeout_s: float = 60.0
     """Longest silence of the other side, in seconds."""
+
+    def __post_init__(self) -> None:
+        """Read the entries once, so that a wrong one is found where it is written and not by a turn."""
+        for entry in sorted(self.allow):
+            _read_allowance(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +131,6 @@ def guarded_client(policy: OutgoingPolicy, *, resolver: Resolver | None = None) 
 
     Its requests raise `OutgoingRefused` beside the errors of httpx2. It follows no redirect unless a request asks for
     it. `resolver` replaces the system's look-up of names.
-
-    Raises:
-        SetupError: an entry of the allow-list cannot be read.
     """
     timeout = httpx2.Timeout(policy.read_timeout_s, connect=policy.connect_timeout_s)
     return httpx2.AsyncClient(
@@ -311,15 +320,14 @@ def _read_address(text: str) -> _Address:
 
 def _read_allowance(entry: str) -> _Allowance:
     host, port = _split_port(entry.strip().lower())
-    if not host or " " in host or "://" in entry:
+    with suppress(ValueError):
+        return _Allowance(ip_network(host), port)
+    if not _HOST.fullmatch(host):  # so neither is a network with bits of a host in it
         raise SetupError(
             f"The entry '{entry[:100]}' of TRUNKLINE_OUTGOING_ALLOW is not usable. "
             "Write a host, an address or a network, each with or without a port: models.internal:8000, 10.1.0.0/16."
         )
-    try:
-        return _Allowance(ip_network(host), port)
-    except ValueError:
-        return _Allowance(host.rstrip("."), port)
+    return _Allowance(host.rstrip("."), port)
 
 
 def _split_port(entry: str) -> tuple[str, int | None]:
@@ -332,7 +340,8 @@ def _split_port(entry: str) -> tuple[str, int | None]:
         host, port = entry, ""
     if not port:
         return host, None
-    return (host, int(port)) if port.isdecimal() else ("", None)
+    is_port = port.isascii() and port.isdecimal() and 0 < int(port[:6]) <= 65_535
+    return (host, int(port)) if is_port else ("", None)
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trunkline.errors import SetupError
@@ -67,6 +68,15 @@ class ModelSettings(Group):
     """Used for agents of provider `openai` that set neither a credential nor a base URL of their own."""
     openai_base_url: str = "https://api.openai.com/v1"
     """Where `openai_api_key` belongs. The key is never sent anywhere else."""
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and value.isascii() and "@" not in parts.netloc
+        if not usable or parts.port == 0:  # reading a port that is none raises the same error
+            raise ValueError("write it as https://host/v1")
+        return value
 
 
 class TurnSettings(Group):

@@ -33,6 +33,11 @@ class AgentRuntime:
         """Agent and version of every graph that is kept, the one used longest ago first."""
         return list(self._graphs)
 
+    @property
+    def faults(self) -> dict[str, str]:
+        """Providers that could not be loaded, each with a sentence. Agents of the others are answered."""
+        return dict(self._providers.faults)
+
     async def warm(self, start: Collection[str] = ()) -> None:
         """Load LangGraph and the providers in a thread (about two seconds of CPU), while the port already answers.
 

@@ -46,6 +46,8 @@ class Readiness:
     """What the server still waits for before a turn can be taken."""
 
     warm: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: str | None = None
+    """Why the runtime can't be loaded, in a sentence."""
     asking: asyncio.Task[str] | None = None
     """The question to the database that has no answer yet: a silent one is not asked again and again."""
 
@@ -62,7 +64,7 @@ def create_app(
     `page_agents` are offered on the page at `/`; `start_providers` are started at once, so that no first turn waits.
 
     Raises:
-        SetupError: the secret is missing or weak.
+        SetupError: the secret is missing or weak, or TRUNKLINE_OUTGOING_ALLOW can't be read.
     """
     security = settings.security
     vault = Vault(_plain(security.secret), _plain(security.previous_secret))
@@ -108,6 +110,7 @@ def create_app(
     app.state.vault = vault
     app.state.tokens = tokens
     app.state.turns = runner
+    app.state.runtime = runtime
     app.state.grace_s = settings.turns.grace_seconds
     app.state.readiness = readiness
     app.state.page_agents = list(page_agents)
@@ -142,14 +145,15 @@ async def _healthz() -> dict[str, str]:
 
 
 async def _readyz(request: Request) -> JSONResponse:
-    """200 when a turn can be taken; else 503 and what is missing."""
+    """200 when a turn can be taken; else 503 and what is missing. Providers that can't be loaded are named."""
     readiness: Readiness = request.app.state.readiness
     database: Database = request.app.state.database
-    checks: dict[str, Any] = {"runtime": "ok" if readiness.warm.is_set() else "starting"}
+    runtime: AgentRuntime = request.app.state.runtime
+    checks = {"runtime": "ok" if readiness.warm.is_set() else readiness.failure or "starting"}
     checks["database"] = await _look(readiness, database)
     is_ready = all(value == "ok" for value in checks.values())
     return JSONResponse(
-        {"status": "ok" if is_ready else "not ready", **checks},
+        {"status": "ok" if is_ready else "not ready", **checks, "providers_that_failed": runtime.faults},
         200 if is_ready else 503,
         {} if is_ready else {"Retry-After": "1"},
     )
@@ -175,8 +179,13 @@ async def _ask(database: Database) -> str:
 
 async def _warm(runtime: AgentRuntime, readiness: Readiness, providers: Sequence[str]) -> None:
     """Load what is slow while the port already answers."""
-    await runtime.warm(providers)
-    readiness.warm.set()
+    try:
+        await runtime.warm(providers)
+    except Exception:  # noqa: BLE001  nobody waits for this task: what it can't do must be said here
+        _log.exception("the runtime can't be loaded")
+        readiness.failure = "The runtime can't be loaded on this server, which has logged why."
+    else:
+        readiness.warm.set()
 
 
 async def _sweep(turns: Turns, lease_s: float) -> None:

@@ -19,6 +19,11 @@ async def test_it_refuses_what_would_not_be_safe_or_not_work(command: Command, o
     await refuse("serve", says="is too weak", TRUNKLINE_SECURITY_SECRET="secret")
     await refuse("serve", says="is too weak", TRUNKLINE_SECURITY_SECRET="a" * 64)
     await refuse("serve", says="TRUNKLINE_TURNS_LEASE_SECONDS", TRUNKLINE_TURNS_LEASE_SECONDS="0")
+    for entry in ("http://models.internal", "10.1.2.3/16", "models.internal:99999", "models internal"):
+        says = f"'{entry}' of TRUNKLINE_OUTGOING_ALLOW is not usable"
+        await refuse("serve", says=says, TRUNKLINE_OUTGOING_ALLOW=f"10.0.0.0/8,{entry}")
+    for address in ("models.example/v1", "https://models.example:x", "ftp://models.example"):
+        await refuse("serve", says="TRUNKLINE_MODELS_OPENAI_BASE_URL", TRUNKLINE_MODELS_OPENAI_BASE_URL=address)
     await refuse("serve", says="does not answer", TRUNKLINE_DATABASE_URL="postgresql://a:b@127.0.0.1:1/c")
     await refuse("serve", says="is not an address of this machine", TRUNKLINE_HOST="no.such.host.invalid")
     bare = {name: value for name, value in command.settings.items() if not name.startswith("TRUNKLINE_SECURITY")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
@@ -53,12 +54,14 @@ class ProviderRegistry:
     def __init__(self, factories: Mapping[str, Callable[[], Provider]]) -> None:
         self._factories = dict(factories)
         self._providers: dict[str, Provider] = {}
+        self.faults: dict[str, str] = {}
+        """Providers that could not be loaded, each with a sentence. The others work."""
 
     def get(self, definition: AgentDefinition) -> Provider:
         """The provider that the definition names.
 
         Raises:
-            ProviderFailed: there is no provider of that name; another one is never taken instead.
+            ProviderFailed: there is none of that name, or it can't be loaded; another one is never taken instead.
         """
         if definition.provider not in self._factories:
             known = ", ".join(sorted(self._factories))
@@ -75,11 +78,14 @@ class ProviderRegistry:
                 await self._load(name).start()
             except ProviderFailed as failure:
                 _log.warning("%s", failure.detail)
+            except Exception:  # noqa: BLE001  whatever it is, it must not keep the others from starting
+                _log.exception("The provider %s can't be started", name)
 
     def load_all(self) -> None:
-        """Import and make every provider now, so that no first turn waits for it."""
+        """Import and make every provider now, so that no first turn waits for it. `faults` says which can't be."""
         for name in self._factories:
-            self._load(name)
+            with suppress(ProviderFailed):
+                self._load(name)
 
     async def close(self) -> None:
         """Close every provider that was made."""
@@ -90,12 +96,30 @@ class ProviderRegistry:
     def _load(self, name: str) -> Provider:
         provider = self._providers.get(name)
         if provider is None:
-            provider = self._providers.setdefault(name, self._factories[name]())
+            provider = self._providers.setdefault(name, self._make(name))
+        return provider
+
+    def _make(self, name: str) -> Provider:
+        try:
+            provider = self._factories[name]()
+        except Exception as error:
+            if name not in self.faults:
+                _log.exception("The provider %s can't be loaded", name)
+            self.faults[name] = f"The provider '{name}' can't be loaded on this server, which has logged why."
+            raise ProviderFailed(self.faults[name]) from error
+        self.faults.pop(name, None)
         return provider
 
 
 def standard_providers(settings: Settings) -> ProviderRegistry:
-    """The providers of this release: `local`, `openai` and `scripted`."""
+    """The providers of this release: `local`, `openai` and `scripted`.
+
+    Raises:
+        SetupError: TRUNKLINE_OUTGOING_ALLOW can't be read.
+    """
+    from trunkline.outgoing import OutgoingPolicy  # noqa: PLC0415  loads httpx2
+
+    policy = OutgoingPolicy(allow=settings.outgoing.allowed())
 
     def local() -> Provider:
         from trunkline.runtime.providers.local import LocalProvider  # noqa: PLC0415  loads LangChain
@@ -103,13 +127,12 @@ def standard_providers(settings: Settings) -> ProviderRegistry:
         return LocalProvider()
 
     def openai() -> Provider:
-        from trunkline.outgoing import OutgoingPolicy  # noqa: PLC0415  loads httpx2
         from trunkline.runtime.providers.openai import OpenAIProvider  # noqa: PLC0415  loads LangChain
 
         return OpenAIProvider(
             base_url=settings.models.openai_base_url,
             api_key=settings.models.openai_api_key,
-            policy=OutgoingPolicy(allow=settings.outgoing.allowed()),
+            policy=policy,
         )
 
     def scripted() -> Provider:

@@ -41,7 +41,7 @@ async def test_a_stream_cut_after_every_event_goes_on_in_a_second_process(
 ) -> None:
     async with serving_apart(login_url) as apart:
         elsewhere = apart.caller(shop.key)
-        session = (await program.start(shop.agent("lorem-12@100ms")))["session_id"]
+        session = (await program.start(shop.agent("lorem-12@300ms")))["session_id"]
         asking = asyncio.create_task(rest(program.stream(session, "Hello", "k")))
         turn = await program.running_turn(session)
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -40,25 +41,34 @@ class Site:
         """The clinic's website."""
         return f"http://localhost:{self.port}"
 
-    def speak(self, script: str) -> None:
-        """Publish the bakery's agent with another script, for sessions that start after this."""
+    def publish(self, agent: UUID, **settings: Any) -> None:
+        """Publish an agent with other settings; sessions that run keep theirs."""
         (version,) = self.shop.sql(
             "insert into public.agent_versions (id, organization_id, agent_id, version, snapshot)"
-            " select %s, organization_id, agent_id, version + 1, snapshot || jsonb_build_object('llm_model', %s::text)"
+            " select %s, organization_id, agent_id, version + 1, snapshot || %s::jsonb"
             " from public.agent_versions where agent_id = %s order by version desc limit 1 returning id",
             new_id(),
-            script,
-            self.bakery,
+            json.dumps(settings),
+            agent,
         )
-        self.shop.sql("update public.agents set published_version_id = %s where id = %s", *version, self.bakery)
+        self.shop.sql("update public.agents set published_version_id = %s where id = %s", *version, agent)
+
+    def speak(self, script: str) -> None:
+        """Publish the bakery's agent with another script, for sessions that start after this."""
+        self.publish(self.bakery, llm_model=script)
+
+    def serve(self, agent: UUID, website: str) -> None:
+        """Publish an agent on one more website."""
+        ((websites,),) = self.shop.sql(
+            "select v.snapshot -> 'allowed_domains' from public.agents a"
+            " join public.agent_versions v on v.id = a.published_version_id where a.id = %s",
+            agent,
+        )
+        self.publish(agent, allowed_domains=[*websites, website])
 
     def allow(self, website: str) -> None:
         """Let the bakery answer on one more website, and be offered on its page."""
-        self.shop.sql(
-            "update public.agents set allowed_domains = array_append(allowed_domains, %s) where id = %s",
-            website,
-            self.bakery,
-        )
+        self.serve(self.bakery, website)
         agents: list[PageAgent] = self.app.state.page_agents
         agents[0] = replace(agents[0], websites=(*agents[0].websites, website))
 

@@ -91,7 +91,7 @@ async def test_several_chats_live_on_one_page_and_one_that_may_not_harms_none(vi
         await bakery.get_by_role("textbox").fill("Two rolls")
         await bakery.get_by_role("textbox").press("Enter")
         await expect(bakery.locator(".assistant .meta")).to_be_visible()
-        site.shop.sql("update public.agents set allowed_domains = array_append(allowed_domains, %s)", website)
+        site.serve(site.clinic, website)
         await clinic.get_by_role("button", name="Retry").click()
         await expect(clinic.get_by_role("button", name="Send")).to_be_enabled()
         await clinic.get_by_role("textbox").fill("A doctor")
@@ -108,9 +108,7 @@ async def test_a_chat_that_moves_or_changes_its_agent_goes_on(visitor: Visitor, 
     await visitor.page.evaluate("document.body.append(document.querySelector('trunkline-chat'))")
     await visitor.is_ready()
     await expect(visitor.questions).to_have_text(["Stay"])
-    site.shop.sql(
-        "update public.agents set allowed_domains = array_append(allowed_domains, %s)", f"127.0.0.1:{site.port}"
-    )
+    site.serve(site.clinic, f"127.0.0.1:{site.port}")
     change = "(id) => document.querySelector('trunkline-chat').setAttribute('agent', id)"
     await visitor.page.evaluate(change, str(site.clinic))
     await expect(visitor.page.get_by_role("region", name="City Clinic")).to_be_visible()
@@ -120,8 +118,8 @@ async def test_a_chat_that_moves_or_changes_its_agent_goes_on(visitor: Visitor, 
 
 
 async def test_the_settings_of_the_agent_dress_the_chat_and_attributes_win(visitor: Visitor, site: Site) -> None:
-    config = '{"title": "Bread counter", "accent_color": "#ffe600", "theme": "dark", "position": "bottom-left"}'
-    site.shop.sql("update public.agents set widget_config = %s::jsonb where id = %s", config, site.bakery)
+    config = {"title": "Bread counter", "accent_color": "#ffe600", "theme": "dark", "position": "bottom-left"}
+    site.publish(site.bakery, widget_config=config)
     await visitor.open(site.url)
     region = visitor.page.get_by_role("region", name="Bread counter")
     await expect(region).to_be_visible()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,12 +64,27 @@ class Command:
 
     async def start(self, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
         """Start it, in a session of its own as a terminal would."""
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "trunkline", *arguments),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **ENVIRONMENT, **self.settings, **settings},
-            cwd=self.folder,
-            start_new_session=True,
-        )
+        with _heeding_signals():
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "trunkline", *arguments),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, **ENVIRONMENT, **self.settings, **settings},
+                cwd=self.folder,
+                start_new_session=True,
+            )
+
+
+@contextmanager
+def _heeding_signals() -> Generator[None]:
+    """Under nohup, or in the background of a script, the tests ignore signals, and so would what they start."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)

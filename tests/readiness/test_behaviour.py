@@ -167,11 +167,15 @@ def test_a_table_with_a_sequence_is_named_and_only_read(empty_url: str) -> None:
         ("update public.notes set body = '' where id = new.parent_id; return new;", True),
         ("update public.notes set body = ''; return new;", False),
         ("update public.notes set body = '' where id = new.parent_id or true; return new;", False),
-        ("insert into public.log values (new.body); return new;", False),
+        ("insert into public.log values (new.body) on conflict do nothing; return new;", True),
+        ("insert into public.counted default values; return new;", False),
+        ("insert into public.log select nextval('numbers')::text; return new;", False),
+        ("new.body := regexp_replace(new.body, '--+', '-');\nnew.body := nextval('numbers'); return new;", False),
+        ('new.body := "nextInvoice"(); return new;', False),
         ("perform pg_notify('notes', new.body); return new;", False),
         ("execute 'dele' || 'te from notes'; return new;", False),
         ("new.body := nextval('numbers')::text; return new;", False),
-        ("new.body := public.helper(new.body); return new;", False),
+        ("new.body := public.helper(new.body); return new;", True),
         ("select 1 into new.body for update; return new;", False),
     ],
 )
@@ -179,6 +183,8 @@ def test_a_trigger_runs_only_where_it_is_known_to_leave_nothing(empty_url: str, 
     statements = f"""
     create table log (line text);
     create sequence numbers;
+    create table counted (id bigserial);
+    create function "nextInvoice"() returns bigint language sql as $$ select nextval('public.numbers') $$;
     create function helper(t text) returns text language sql as 'select t';
     create table notes (id uuid primary key, user_id uuid not null, parent_id uuid, body text);
     grant all on notes to authenticated;
@@ -205,7 +211,7 @@ def test_triggers_of_one_command_leave_the_others_to_be_tried(empty_url: str) ->
     assert "delete on notes, as any role: trigger stop would run" in reasons(behaviour)
 
 
-def test_people_that_cannot_be_made_are_taken_as_they_are_and_not_written(empty_url: str) -> None:
+def test_people_that_are_there_are_never_taken_where_none_can_be_made(empty_url: str) -> None:
     statements = (
         NOTES
         + """
@@ -216,8 +222,87 @@ def test_people_that_cannot_be_made_are_taken_as_they_are_and_not_written(empty_
     """
     )
     behaviour = observed(empty_url, statements)
+    assert cells(behaviour, "notes") == {}
+    assert "it needs a row of auth.users: trigger welcome would run" in reasons(behaviour)
+
+
+def test_a_profile_that_a_trigger_makes_for_a_new_person_is_that_person_s(empty_url: str) -> None:
+    statements = (
+        NOTES
+        + """
+    create table profiles (id uuid primary key references auth.users, name text not null default '');
+    alter table profiles enable row level security;
+    grant select, update on profiles to authenticated;
+    create policy own on profiles to authenticated using (id = (select auth.uid()));
+    create function handle_new_user() returns trigger language plpgsql security definer set search_path = ''
+      as $$ begin insert into public.profiles (id) values (new.id); return new; end $$;
+    create trigger welcome after insert on auth.users for each row execute function handle_new_user();
+    """
+    )
+    behaviour = observed(empty_url, statements)
+    assert behaviour.not_checked == ()
     assert unexpected(behaviour) == set()
-    assert cells(behaviour, "notes")["a member of the row's organization", "select", "own"] == "allowed"
+    seen = cells(behaviour, "profiles")
+    assert {outcome for (_, command, rows), outcome in seen.items() if (command, rows) == ("select", "own")} >= {
+        "allowed"
+    }
+
+
+HIDDEN = """
+create sequence numbers;
+grant usage on sequence numbers to anon, authenticated;
+create function tick() returns bigint language sql as $$ select nextval('public.numbers') $$;
+create function deeper() returns bigint language plpgsql as $$ begin return public.tick(); end $$;
+create function atomic() returns bigint language sql begin atomic select nextval('public.numbers'); end;
+create function said(t text) returns text language plpgsql immutable
+  as $$ begin perform nextval('public.numbers'); return t; end $$;
+create function may(u uuid) returns boolean language plpgsql
+  as $$ begin perform nextval('public.numbers'); return true; end $$;
+create view ticks as select nextval('public.numbers') as n;
+create domain ticket as bigint default nextval('public.numbers');
+create domain word as text check (said(value) is not null);
+create function looks() returns trigger language plpgsql
+  as $$ begin select n into new.n from public.ticks; return new; end $$;
+create table parts (id uuid, user_id uuid not null, primary key (id, user_id)) partition by hash (user_id);
+create table half partition of parts for values with (modulus 1, remainder 0) partition by hash (id);
+create table quarter partition of half for values with (modulus 1, remainder 0);
+create function counts() returns trigger language plpgsql
+  as $$ begin perform nextval('public.numbers'); return new; end $$;
+create trigger counts before insert on quarter for each row execute function counts();
+create table nested (id uuid primary key, user_id uuid not null, n bigint default deeper());
+create table bodies (id uuid primary key, user_id uuid not null, n bigint default atomic());
+create table some_columns (id uuid primary key, user_id uuid not null, n bigint not null default deeper());
+create table checked (id uuid primary key, user_id uuid not null, t text check (said(t) is not null));
+create table domained (id uuid primary key, user_id uuid not null, n ticket, t word not null);
+create table indexed (id uuid primary key, user_id uuid not null, t text not null);
+create index on indexed (said(t));
+create table computed (id uuid primary key, user_id uuid not null, t text not null,
+  g text generated always as (said(t)) stored);
+create table viewing (id uuid primary key, user_id uuid not null, n bigint);
+create trigger looks before insert on viewing for each row execute function looks();
+create table guarded (id uuid primary key, user_id uuid not null);
+insert into guarded values (gen_random_uuid(), gen_random_uuid());
+alter table guarded enable row level security;
+create policy may on guarded using (may(user_id)) with check (may(user_id));
+create table plain (id uuid primary key, user_id uuid not null);
+create view shown as select id, user_id, nextval('public.numbers') as n from plain;
+grant select, insert, update, delete on all tables in schema public to authenticated;
+revoke insert on some_columns from authenticated;
+grant insert (id, user_id) on some_columns to authenticated;
+"""
+
+
+def test_what_no_rollback_undoes_never_runs_however_deep_it_is_hidden(empty_url: str) -> None:
+    run(empty_url, SUPABASE + HIDDEN)
+    before = written(empty_url)
+    behaviour = observed(empty_url)
+    assert written(empty_url) == before
+    said = reasons(behaviour)
+    tables = "nested bodies some_columns checked domained indexed computed viewing guarded parts"
+    assert [each for each in tables.split() if f"what roles may do with rows of {each}:" not in said] == []
+    assert "reading shown, as any role" in said
+    assert "reading guarded, as any role" in said
+    assert cells(behaviour, "plain")
 
 
 def test_many_kinds_of_columns_can_be_filled(empty_url: str) -> None:

@@ -136,7 +136,7 @@ def test_columns_are_told_with_types_domains_enums_defaults_and_sequences(scene:
         plain("mood", "public.mood", default="'ok'::public.mood", enum_values=("sad", "ok")),
         plain("nick", "public.shorter", base_type="character varying(20)", nullable=False),
         plain("friends", "uuid[]"),
-        plain("shout", "text", is_generated=True),
+        plain("shout", "text", is_generated=True, generated_as="upper(note)"),
         plain("Mixed Case", "numeric(10,2)"),
         plain("note", "text", comment="Free text"),
         plain("code", "text", default="public.next_code()", uses_sequence=True),

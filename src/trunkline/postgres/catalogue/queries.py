@@ -293,6 +293,7 @@ select p.oid,
        p.provolatile::pg_catalog.text as volatility,
        p.proconfig as settings,
        coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) as source,
+       pg_catalog.pg_get_expr(p.proargdefaults, 0) as argument_defaults,
        coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))::pg_catalog.text as acl
 from pg_catalog.pg_proc p
 join pg_catalog.pg_namespace n on n.oid = p.pronamespace
@@ -304,6 +305,30 @@ where p.prokind in ('f', 'p', 'w')
                   where e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and e.objid = p.oid
                     and e.deptype = 'e')
 order by n.nspname, p.proname, arguments
+"""
+
+STEADY_FUNCTIONS = """
+select n.nspname as schema, p.proname as name
+from pg_catalog.pg_proc p
+join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+where n.nspname = 'pg_catalog'
+   or exists (select from pg_catalog.pg_depend e
+              where e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and e.objid = p.oid and e.deptype = 'e')
+group by n.nspname, p.proname
+having not pg_catalog.bool_or(p.provolatile = 'v')
+"""
+
+DOMAINS = """
+select n.nspname as schema,
+       t.typname as name,
+       pg_catalog.format_type(t.typbasetype, null) as base,
+       pg_catalog.pg_get_expr(t.typdefaultbin, 0) as "default",
+       array(select pg_catalog.pg_get_constraintdef(o.oid)
+             from pg_catalog.pg_constraint o where o.contypid = t.oid and o.contype = 'c') as checks
+from pg_catalog.pg_type t
+join pg_catalog.pg_namespace n on n.oid = t.typnamespace
+where t.typtype = 'd' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+order by n.nspname, t.typname
 """
 
 PUBLICATIONS = """

@@ -146,6 +146,8 @@ def _read(connection: psycopg.Connection[Any]) -> Catalogue:
             *_unseen_schemas(server, schemas),
             *_unseen_relations(server, relations),
         ),
+        steady_functions=frozenset(Name(row["schema"], row["name"]) for row in ask(queries.STEADY_FUNCTIONS)),
+        domains=rows.domains(ask(queries.DOMAINS)),
     )
 
 

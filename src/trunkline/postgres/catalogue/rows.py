@@ -112,6 +112,7 @@ def column(row: Row) -> Column:
         uses_sequence=row["is_identity"] or takes_next,
         enum_values=tuple(row["enum_values"] or ()),
         comment=row["comment"],
+        generated_as=expression if row["is_generated"] else None,
     )
 
 
@@ -191,7 +192,18 @@ def function(row: Row, grants: Grants) -> Function:
         settings=dict(setting.split("=", 1) for setting in row["settings"] or ()),
         source=row["source"],
         grants=grants.get(row["acl"], ()),
+        argument_defaults=row["argument_defaults"],
     )
+
+
+def domains(found: Iterable[Row]) -> dict[Name, tuple[str, ...]]:
+    """What each domain runs, and what it is made of; without what was dropped while it was read."""
+    return {
+        Name(row["schema"], row["name"]): tuple(
+            each for each in (row["base"], row["default"], *row["checks"]) if each is not None
+        )
+        for row in found
+    }
 
 
 def default_privileges(found: Iterable[Row], grants: Grants) -> Iterator[DefaultPrivilege]:

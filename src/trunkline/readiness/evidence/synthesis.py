@@ -1,7 +1,8 @@
 """Rows that are made up: one of each table for each of two tenants, in a transaction that is rolled back.
 
 A row is given all that the table asks for. Foreign keys point to made-up rows of the same tenant; what the server
-refuses is mended by what it says (another value for the column of a failed check) and tried again.
+refuses is mended by what it says (another value for the column of a failed check) and tried again. No row that was
+there before is taken: others would wait for it, and nobody knows what its person may do.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from psycopg import sql
 from trunkline.postgres.catalogue.model import Column, Constraint, Name, Relation, Trigger
 from trunkline.readiness.evidence.asking import table, words
 from trunkline.readiness.evidence.candidates import values_for
+from trunkline.readiness.evidence.harmless import Event, Harmless
 from trunkline.readiness.evidence.links import Links, Reference
-from trunkline.readiness.evidence.triggers import Event, calls_only_known, unknown_triggers
 
 _TRIES = 40
 _FINAL = (
@@ -52,7 +53,7 @@ class Row:
     key: Mapping[str, str]
     """Columns that tell it from all others."""
     is_made: bool
-    """False: it was there before; it is looked at and never written."""
+    """By a statement here, or by a trigger that one started. No other rows are taken."""
 
 
 @dataclass
@@ -84,7 +85,7 @@ class World:
         self._given = given
         self._asked = asked
         self._deep = deep
-        self._with_rules = _tables_with_rules(connection)
+        self.harmless = Harmless(links.catalogue, _tables_with_rules(connection))
         self.tenants: list[Tenant] = []
 
     def new_tenant(self) -> Tenant:
@@ -123,8 +124,7 @@ class World:
 
     def unknown_triggers(self, relation: Relation, event: Event) -> Iterator[Trigger]:
         """Triggers that a command would start and that could leave something behind."""
-        are_made = all(row.is_made for tenant in self.tenants for row in tenant.rows.values())
-        return unknown_triggers(self.links.catalogue, relation, event, parents_are_made=are_made)
+        return self.harmless.triggers(relation, event)
 
     def _row(self, relation: Relation, tenant: Tenant, above: tuple[Name, ...]) -> Row:
         if relation.name in tenant.rows:
@@ -140,17 +140,15 @@ class World:
         return row
 
     def _make(self, relation: Relation, tenant: Tenant, above: tuple[Name, ...]) -> Row:
+        self._refuse_unsafe(relation)
+        optional = self._prepare_parents(relation, tenant, (*above, relation.name))
+        references = tuple(each for each in self.links.references(relation) if each.is_required or each in optional)
+        tied = self.tied_to(relation, tenant, references)
         try:
-            self._refuse_unsafe(relation)
-            optional = self._prepare_parents(relation, tenant, (*above, relation.name))
-            references = tuple(each for each in self.links.references(relation) if each.is_required or each in optional)
-            fixed = self.tied_to(relation, tenant, references) | self._given_to(relation, tenant)
-            return self._insert(relation, fixed, optional)
-        except (CannotMake, _Taken) as failure:
-            if self.links.is_people(relation) and (found := self._existing(relation, tenant)):
+            return self._insert(relation, tied | self._given_to(relation, tenant), optional)
+        except _Taken:
+            if found := self._made_by_trigger(relation, tied):
                 return found
-            if isinstance(failure, CannotMake):
-                raise
             raise CannotMake("its owner has such a row already, which the connected role can't see") from None
 
     def _refuse_unsafe(self, relation: Relation) -> None:
@@ -158,7 +156,7 @@ class World:
             raise CannotMake(f"it is a {relation.kind}")
         if not relation.can_write:
             raise CannotMake("the connected role may not write it", "Connect as the tables' owner.")
-        if relation.oid in self._with_rules:
+        if self.harmless.has_rules(relation):
             raise CannotMake("it has a rewrite rule, which could write elsewhere")
         if self._deep:
             return
@@ -173,6 +171,12 @@ class World:
             raise CannotMake(
                 f"column {sequence} takes numbers from a sequence, and no rollback gives them back",
                 "Run it again with --deep.",
+            )
+        unknown = self.harmless.writing(relation)
+        if unknown is not None:
+            raise CannotMake(
+                f"what a new row would run isn't known to be undone: {unknown}",
+                "Run it again with --deep, on a copy if you are in doubt.",
             )
 
     def _prepare_parents(self, relation: Relation, tenant: Tenant, above: tuple[Name, ...]) -> tuple[Reference, ...]:
@@ -233,32 +237,21 @@ class World:
             return Row(relation, values, key, is_made=True)
         raise CannotMake(f"no made-up row fits its checks in {_TRIES} tries: {attempt.last}")
 
-    def _existing(self, relation: Relation, tenant: Tenant) -> Row | None:
-        """Somebody who is there already, where nobody can be made up; a different one for each tenant."""
-        key = relation.primary_key
-        fixed = self.tied_to(relation, tenant, tuple(each for each in self.links.references(relation) if each.parent))
-        columns = [column for column in key if column in fixed]
-        query = sql.SQL("savepoint made; select {}::pg_catalog.text from {} where {} order by 1 limit 3").format(
-            sql.Identifier(key[0]),
+    def _made_by_trigger(self, relation: Relation, tied: Mapping[str, str]) -> Row | None:
+        """The row that a trigger has made for its owner: nothing else can refer to what is made up here."""
+        columns = [each.name for each in relation.columns.values() if not each.is_generated]
+        if not tied:
+            return None
+        query = sql.SQL("select {} from {} where {}").format(
+            sql.SQL(", ").join(sql.SQL("{}::pg_catalog.text").format(sql.Identifier(each)) for each in columns),
             table(relation.name),
-            where({column: fixed[column] for column in columns}) if columns else sql.SQL("true"),
+            where(tied),
         )
-        try:
-            cursor = self._connection.execute(query, prepare=False)
-            while cursor.nextset():
-                pass
-            found = [str(row[0]) for row in cursor.fetchall()]
-        except psycopg.Error:
-            if self._connection.closed:
-                raise
-            self._connection.execute("rollback to savepoint made", prepare=False)
+        found = self._connection.execute(query, prepare=False).fetchall()
+        if len(found) != 1:
             return None
-        taken = {each.person for each in self.tenants if each is not tenant}
-        person = next((each for each in found if each not in taken), None)
-        if person is None:
-            return None
-        tenant.person = person
-        return Row(relation, {key[0]: person}, {key[0]: person}, is_made=False)
+        values = {name: str(value) for name, value in zip(columns, found[0], strict=True) if value is not None}
+        return Row(relation, values, _key(relation, values), is_made=True)
 
 
 class _Attempt:
@@ -329,8 +322,7 @@ class _Attempt:
             return True
         if self._is_membership and column.name == "role":
             return True
-        has_default = column.default is not None and calls_only_known(column.default)
-        return not column.nullable and not has_default
+        return not column.nullable and column.default is None
 
     def _renew(self, index_name: str | None) -> None:
         index = next((each for each in self._relation.indexes if each.name == index_name), None)

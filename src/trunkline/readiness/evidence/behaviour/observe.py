@@ -14,6 +14,7 @@ from trunkline.readiness.evidence.behaviour.attempt import Attempt, CannotTell, 
 from trunkline.readiness.evidence.behaviour.sampling import reading
 from trunkline.readiness.evidence.behaviour.statements import CHANGES, Trial, refusal, select_of, trials
 from trunkline.readiness.evidence.behaviour.values import Behaviour, Tried
+from trunkline.readiness.evidence.harmless import Harmless
 from trunkline.readiness.evidence.links import Links
 from trunkline.readiness.evidence.synthesis import CannotMake, Tenant, World
 from trunkline.readiness.matching import Matching
@@ -70,6 +71,7 @@ class _Stage:
         self._deep = deep
         self._links = Links(catalogue)
         self._cast = Cast(catalogue, target, matching)
+        self._harmless = Harmless(catalogue)
         nobody = Tenant()
         self._everybody = self._cast.actors(nobody, nobody, nobody)
         self._roles = frozenset[str]().union(*(catalogue.roles_of(each.role) for each in self._everybody))
@@ -146,7 +148,8 @@ class _Stage:
             else:
                 found += self._read_instead(relation, one.failures.get(relation.name), actors)
         for view in self._catalogue.own_relations():
-            if view.kind == "view" and self._is_reached(view) and time.monotonic() < self._deadline:
+            is_tried = view.kind == "view" and self._is_reached(view) and time.monotonic() < self._deadline
+            if is_tried and self._may_read(view):
                 found += self._try_view(view, actors)
         return found
 
@@ -295,7 +298,20 @@ class _Stage:
             found += self._read(relation, actors)
         return found
 
+    def _may_read(self, relation: Relation) -> bool:
+        """Whether reading runs nothing but what is known; what isn't is told."""
+        unknown = None if self._deep else self._harmless.reading(relation)
+        if unknown is not None:
+            self._miss(
+                f"reading {relation.name}, as any role",
+                f"what it would run isn't known to be undone: {unknown}",
+                "Run it again with --deep, on a copy if you are in doubt.",
+            )
+        return unknown is None
+
     def _read(self, relation: Relation, actors: list[Actor]) -> list[Tried]:
+        if not self._may_read(relation):
+            return []
         try:
             statement = reading(self._connection, self._catalogue, relation)
         except CannotTell as reason:

@@ -154,3 +154,13 @@ def test_an_index_over_a_missing_column_is_graded_by_what_is_left_of_it(shop_url
     assert "orders (shop_id)" in bare.notes
     change(shop_url, "create index on orders (shop_id)")
     assert graded(shop_url, "indexes").score == 99
+
+
+def test_models_that_ask_for_no_index_and_no_foreign_key_are_ready_where_their_table_is(empty_url: str) -> None:
+    metadata = MetaData()
+    Table("notes", metadata, Column("id", Uuid, primary_key=True))
+    change(empty_url, "create table notes (id uuid primary key)")
+    report = analyse(empty_url, target_of(metadata, name="notes"))
+    assert (report.status, report.score) == ("READY", 100)
+    told = {each.key: each.notes for each in report.components}
+    assert told["indexes"] == told["architecture"] == "nothing asked for"

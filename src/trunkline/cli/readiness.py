@@ -7,9 +7,10 @@ import difflib
 import io
 import os
 import re
+import stat
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,7 +95,8 @@ def readiness(
 ) -> None:
     """Tell whether a database is ready for the code, by looking and by trying. Changes nothing.
 
-    Exit status: 0 nothing found at or over --fail-on, 1 something found, 2 usage, 3 could not check, 130 interrupted.
+    Exit status: 0 nothing found at or over --fail-on, 1 something found, 2 usage, 3 could not check all that could
+    reach --fail-on, 130 interrupted.
     """
     _refuse_unwritable(output)
     chosen, skipped = _codes(only), _codes(skip)
@@ -113,7 +115,7 @@ def readiness(
         if before is not None:
             report = _only_new(report, before)
         _show(report, style, output, show_all=show_all)
-    raise typer.Exit(_status(report, fail_on, fail_under))
+    raise typer.Exit(_status(report, fail_on, fail_under, chosen, skipped))
 
 
 def explain(
@@ -133,13 +135,20 @@ def explain(
     draw_check(out, check)
 
 
-def _status(report: Report, fail_on: Threshold, fail_under: int | None) -> int:
-    """What could not be checked comes first: a pipeline must not take it for an answer."""
-    if report.verdict == "unknown" or (fail_under is not None and report.score is None):
-        return COULD_NOT_CHECK
+def _status(
+    report: Report, fail_on: Threshold, fail_under: int | None, chosen: Sequence[str], skipped: Sequence[str]
+) -> int:
+    """What was found comes first; without it, an open question is no answer that a pipeline may take for one."""
+    from trunkline.readiness.checks import all_checks
+    from trunkline.readiness.outlook import open_questions
+
     if report.at_least(fail_on.value):
         return FOUND
-    return FOUND if fail_under is not None and (report.score or 0) < fail_under else 0
+    if fail_under is not None and report.score is not None and report.score < fail_under:
+        return FOUND
+    checks = [each for each in all_checks() if (not chosen or each.code in chosen) and each.code not in skipped]
+    is_open = report.verdict == "unknown" or open_questions(report.not_checked, checks, fail_on.value)
+    return COULD_NOT_CHECK if is_open or (fail_under is not None and report.score is None) else 0
 
 
 @contextlib.contextmanager
@@ -198,6 +207,8 @@ def _statements(file: Path | None) -> list[tuple[str, str]]:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise SetupError(f"{file} is not text in UTF-8.") from None
+    if "\0" in text:
+        raise SetupError(f"{file} is no text: it has a NUL byte, which PostgreSQL can't take.")
     found = [(f"{file.name}:{line}", statement) for line, statement in split_statements(text)]
     if not found:
         raise SetupError(f"{file} has no statement.")
@@ -287,8 +298,13 @@ def _progress() -> Generator[Callable[[Event], None] | None]:
 
 def _refuse_unwritable(file: Path | None) -> None:
     """Before the work, not after it."""
-    if file is not None and not os.access(file.resolve().parent, os.W_OK):
+    if file is not None and not _is_special(file) and not os.access(file.resolve().parent, os.W_OK):
         raise typer.BadParameter(f"{file.parent} is no folder that can be written.", param_hint="--output")
+
+
+def _is_special(file: Path) -> bool:
+    """Whether a device or a pipe stands there: it is written to, and never replaced."""
+    return file.exists() and not file.is_file()
 
 
 def _show(report: Report, style: ReportFormat, output: Path | None, *, show_all: bool) -> None:
@@ -325,15 +341,23 @@ def _text(report: Report, style: ReportFormat, *, show_all: bool) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """All of it or nothing: a reader finds the old report or the new one.
+    """All of it or nothing: a reader finds the old report or the new one, where its link leads and with its mode.
 
     Raises:
         SetupError: the disk is full, or refuses.
     """
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    place = file.resolve()
+    fresh = place.with_name(f".{place.name}.{os.getpid()}")
     try:
+        if _is_special(file):
+            with file.open("w", encoding="utf-8") as pipe:
+                pipe.write(text)
+            return
+        if place.exists():
+            fresh.touch(mode=0o600)
+            fresh.chmod(stat.S_IMODE(place.stat().st_mode))
         fresh.write_text(text, encoding="utf-8")
-        fresh.replace(file)
+        fresh.replace(place)
     except OSError as error:
         raise SetupError(f"{file} can't be written: {error.strerror}.") from None
     finally:

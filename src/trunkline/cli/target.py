@@ -24,9 +24,9 @@ def load_target(models: str | None) -> Target:
     """The target: Trunkline's own, or what `package.module:Base` declares.
 
     Raises:
-        SetupError: the module can't be imported, or declares no tables.
+        SetupError: the module can't be imported, declares no tables, or none that PostgreSQL can have.
     """
-    from trunkline.readiness.target import target_of
+    from trunkline.readiness.target import CannotCompare, target_of
 
     if models is None:
         return target_of(_own_metadata(), name="Trunkline")
@@ -35,7 +35,10 @@ def load_target(models: str | None) -> Target:
         raise SetupError(
             f"{models} declares no tables. Name the module that imports all models, as package.models:Base."
         )
-    return target_of(metadata, name=models)
+    try:
+        return target_of(metadata, name=models)
+    except CannotCompare as error:
+        raise SetupError(error.detail) from None
 
 
 def _own_metadata() -> MetaData:
@@ -77,7 +80,9 @@ def _imported(name: str) -> Any:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a module of anybody's may fail in any way
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  a module of anybody's may fail in any way
         reason = " ".join(str(error).split())[:200]
         raise SetupError(
             f"The module {name} can't be imported from {here}: {type(error).__name__}: {reason.rstrip('.')}."

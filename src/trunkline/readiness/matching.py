@@ -156,5 +156,5 @@ def _telling(matches: Iterable[TableMatch]) -> Iterable[TableMatch]:
 
 def _is_related(match: TableMatch) -> bool:
     """A name alone may be chance; with a column beside the key it is taken for the target's."""
-    columns = (each for name, each in match.columns.items() if name not in match.wanted.primary_key)
-    return match.relation is not None and any(each.how != "missing" for each in columns)
+    columns = [each for name, each in match.columns.items() if name not in match.wanted.primary_key]
+    return match.relation is not None and (not columns or any(each.how != "missing" for each in columns))

@@ -10,7 +10,16 @@ from trunkline.readiness.check import Check, Evidence
 from trunkline.readiness.checklist import URL, checklist, migrated_names, migrates
 from trunkline.readiness.checks import all_checks
 from trunkline.readiness.options import options
-from trunkline.readiness.report import ChecklistItem, Component, Finding, NotChecked, Option, Verdict
+from trunkline.readiness.report import (
+    SEVERITIES,
+    ChecklistItem,
+    Component,
+    Finding,
+    NotChecked,
+    Option,
+    Severity,
+    Verdict,
+)
 from trunkline.readiness.score import mean
 
 READY = "READY"
@@ -77,12 +86,13 @@ class _Situation:
         return self.evidence.matching.is_related
 
 
-def open_questions(not_checked: Iterable[NotChecked], checks: Sequence[Check]) -> tuple[NotChecked, ...]:
-    """What was not checked and could hold a blocker: it names no checks, or one whose worst is a blocker."""
-    severities = {check.code: check.severity for check in checks}
-    return tuple(
-        each for each in not_checked if not each.codes or any(severities.get(code) == "blocker" for code in each.codes)
-    )
+def open_questions(
+    not_checked: Iterable[NotChecked], checks: Sequence[Check], worst: Severity = "blocker"
+) -> tuple[NotChecked, ...]:
+    """What was not checked and could hold a finding as bad as `worst`: it names no checks, or one that finds such."""
+    bad_enough = SEVERITIES[: SEVERITIES.index(worst) + 1]
+    codes = {check.code for check in checks if check.severity in bad_enough}
+    return tuple(each for each in not_checked if not each.codes or not codes.isdisjoint(each.codes))
 
 
 def components_of(items: Iterable[NotChecked], checks: Sequence[Check]) -> frozenset[str]:
@@ -117,7 +127,7 @@ def look_out(
         verdict=verdict,
         score=mean(components),
         status=status,
-        headline=_headline(situation) + _left_out(situation),
+        headline=_headline(situation) + _unanswered(situation) + _left_out(situation),
         checklist=checklist(evidence, findings, situation.advised, unchecked),
         options=ways,
         risk=risk,
@@ -155,6 +165,14 @@ def _left_out(situation: _Situation) -> str:
     return f" {_count(situation.left_out, 'check')} of {len(all_checks())} left out by choice." * bool(
         situation.left_out
     )
+
+
+def _unanswered(situation: _Situation) -> str:
+    """Beside a verdict that stands without them."""
+    questions = len(situation.open_questions)
+    if not questions or situation.status == COULD_NOT:
+        return ""
+    return f" {_count(questions, 'thing')} that could hold a blocker could not be checked."
 
 
 def _headline(situation: _Situation) -> str:

@@ -28,6 +28,8 @@ CREDIT: Mapping[As, Fraction] = {
 }
 """Half where the data is there and the code can't find or read it."""
 
+_NOTHING_ASKED = "nothing asked for"
+
 
 @dataclass(frozen=True, slots=True)
 class _Grade:
@@ -144,7 +146,7 @@ def _architecture(evidence: Evidence, spec: ComponentSpec) -> _Grade:
     lacking = [item for item, there in items.items() if not there]
     return _Grade(
         share=_share((1, Fraction(there)) for there in items.values()),
-        notes=_sentence(f"no {item}" for item in lacking) or "all there",
+        notes=_sentence(f"no {item}" for item in lacking) or ("all there" if items else _NOTHING_ASKED),
         expected=_names(items) or "no foreign keys",
         found=f"{len(items) - len(lacking)} of {len(items)}",
     )
@@ -330,6 +332,8 @@ def _indexes(evidence: Evidence, spec: ComponentSpec) -> _Grade:
     tables = _tables(evidence, spec)
     if not evidence.matching.is_related:
         return _nothing_to_grade(len(tables))
+    if not tables:
+        return _Grade(Fraction(1), _NOTHING_ASKED, expected="no index", found="0 of 0")
     there = [table for table in tables if table.relation is not None]
     items = {str(table.wanted.name): _items(table, evidence.matching) for table in there}
     lacking = [f"{name} ({', '.join(columns)})" for name, of in items.items() for columns, served in of if not served]
@@ -341,7 +345,7 @@ def _indexes(evidence: Evidence, spec: ComponentSpec) -> _Grade:
         notes = "the rest comes with missing fields"
     shares = [_share((1, Fraction(served)) for _, served in of) for of in items.values()]
     return _Grade(
-        share=_mean(shares) if there or not tables else Fraction(0),
+        share=_mean(shares),
         notes=_join(notes, f"{_count(absent, 'table')} not there yet" if absent else ""),
         expected=f"{_count(count, 'index', 'indexes')} on {_count(len(there), 'table')} that are there",
         found=f"{count - len(lacking)} of {count}",

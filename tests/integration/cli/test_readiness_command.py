@@ -159,6 +159,12 @@ async def test_what_is_wrong_with_an_argument_is_said(command: Command, half_url
 
     (command.folder / "empty.sql").write_text("-- nothing\n")
     (command.folder / "binary.sql").write_bytes(b"\xff\xfe\x00")
+    (command.folder / "nul.sql").write_bytes(b"select 1;\0 select nothing;")
+    (command.folder / "mad.py").write_text("class Mad(BaseException): pass\nraise Mad('of its own')\n")
+    (command.folder / "odd.py").write_text(
+        "from sqlalchemy import Column, MetaData, Table\nfrom sqlalchemy.types import NullType\n"
+        "metadata = MetaData()\nTable('odd', metadata, Column('a', NullType()))\n"
+    )
     (command.folder / "other.json").write_text('{"verdict": "ready"}')
     (command.folder / "hollow.py").write_text("from sqlalchemy import MetaData\nmetadata = MetaData()\nx = 1\n")
     (command.folder / "broken.py").write_text("print('hello')\nraise SystemExit('not today')\n")
@@ -167,6 +173,9 @@ async def test_what_is_wrong_with_an_argument_is_said(command: Command, half_url
     await refuses("can't be read", "nonsense")
     await refuses("has no statement", half_url, "--sql", "empty.sql")
     await refuses("not text in UTF-8", half_url, "--sql", "binary.sql")
+    await refuses("NUL byte", half_url, "--sql", "nul.sql")
+    await refuses("Mad: of its own", half_url, "--models", "mad")
+    await refuses("odd", half_url, "--models", "odd")
     await refuses("is no report", half_url, "--baseline", "other.json")
     await refuses("can't be imported", half_url, "--models", "nowhere.models:Base")
     await refuses("is no module's name", half_url, "--models", "models.py:Base")
@@ -234,6 +243,43 @@ async def test_what_could_not_be_checked_is_no_answer(command: Command, owner_ur
             connection.execute(f"drop role {role}".encode())
     assert (report.verdict, report.status) == ("unknown", "COULD NOT CHECK")
     assert report.not_checked
+
+
+async def test_a_chosen_check_that_stays_open_is_no_answer_whatever_the_verdict(
+    command: Command, owner_url: str
+) -> None:
+    role = f"{sqlalchemy_url(owner_url).database}_reader"
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        connection.execute("alter table agents drop column avatar_url")
+        connection.execute(f"create role {role} login password 'only-here'".encode())
+        try:
+            url = sqlalchemy_url(owner_url).set(drivername="postgresql", username=role, password="only-here")
+            there = url.render_as_string(hide_password=False)
+            report = await analysed(command, there, "--only", "RLS007,RLS008", status=3)
+            await analysed(command, there, "--only", "SCH001", status=0)
+        finally:
+            connection.execute(f"drop role {role}".encode())
+    assert (report.verdict, report.findings) == ("not_ready", ())
+    assert "that could hold a blocker could not be checked" in report.headline
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders, and other modes.")
+async def test_the_report_goes_where_a_link_leads_and_keeps_what_stands_there(command: Command, half_url: str) -> None:
+    arguments = ("readiness", half_url, *EXAMPLE, "--only", "SCH001", "--format", "json", "--output")
+    real, link, pipe = (command.folder / name for name in ("real.json", "link.json", "pipe"))
+    real.write_text("old")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    assert (await command.run(*arguments, "link.json")).status == 1
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o600
+    Report.model_validate_json(real.read_bytes())
+    os.mkfifo(pipe)
+    reader = asyncio.create_task(asyncio.to_thread(pipe.read_bytes))
+    assert (await command.run(*arguments, "pipe")).status == 1
+    Report.model_validate_json(await reader)
+    assert pipe.is_fifo()
+    Report.model_validate_json((await command.run(*arguments, "/dev/stdout")).out)
 
 
 async def test_an_interrupt_ends_it(command: Command) -> None:

@@ -18,6 +18,7 @@ from trunkline.runtime.stream import Resume, Tell, stream_live, stream_stored, w
 from trunkline.runtime.turns import Turns
 from trunkline.sessions import service
 from trunkline.sessions.schemas import Handle, NewMessage, TurnStatus, TurnView
+from trunkline.sessions.turns import TurnDied, fallback_message, turn_status
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["turns"])
 
@@ -82,7 +83,7 @@ async def follow_turn(
     principal = _acting(caller, session_id)
     tell = _teller(database, caller, principal, session_id)
     async with database.tenant(principal) as session:
-        await service.turn_status(session, session_id, turn_id)
+        await turn_status(session, session_id, turn_id)
     live = turns.live(session_id, turn_id)
     return _respond(database, principal, session_id, live, Resume.read(last_event_id, turn_id), tell)
 
@@ -104,13 +105,13 @@ def _teller(database: Database, caller: Principal, principal: Service, handle: s
     """Programs are told what failed; a visitor isn't told of the operator's keys, models and servers."""
 
     async def tell(error: TrunklineError) -> TrunklineError:
-        passes = isinstance(error, service.TurnDied | DatabaseUnavailable) or error.status < 500
+        passes = isinstance(error, TurnDied | DatabaseUnavailable) or error.status < 500
         if passes or not isinstance(caller, Visitor):
             return error
         message = None
         with suppress(TrunklineError):
             async with database.tenant(principal) as session:
-                message = await service.fallback_message(session, handle)
+                message = await fallback_message(session, handle)
         return ProviderFailed(message or CANT_ANSWER, retry_after_s=error.retry_after_s)
 
     return tell

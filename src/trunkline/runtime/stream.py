@@ -24,7 +24,7 @@ from trunkline.db.principals import Service
 from trunkline.db.tenant import Database
 from trunkline.errors import DatabaseUnavailable, TrunklineError
 from trunkline.runtime.live import LiveTurn
-from trunkline.sessions import service
+from trunkline.sessions import turns
 from trunkline.sessions.schemas import TurnView
 
 POLL_S = 0.25
@@ -97,8 +97,8 @@ async def stream_stored(
     """A turn that runs on another server, or has ended: followed in its row. Without the database it is cut."""
     with suppress(DatabaseUnavailable):
         async with database.tenant(principal) as session:
-            message = await service.user_message(session, handle, resume.turn_id)
-            attempt = (await service.watch_turn(session, handle, resume.turn_id, 0)).attempt
+            message = await turns.user_message(session, handle, resume.turn_id)
+            attempt = (await turns.watch_turn(session, handle, resume.turn_id, 0)).attempt
         resume = resume.within(attempt)
         if resume.ended:
             return
@@ -129,11 +129,11 @@ async def follow(database: Database, principal: Service, handle: str, place: Res
     offset = place.offset
     while True:
         async with database.tenant(principal) as session:
-            progress = await service.watch_turn(session, handle, place.turn_id, offset)
+            progress = await turns.watch_turn(session, handle, place.turn_id, offset)
         if progress.failure is not None:
             raise progress.failure
         if progress.attempt != place.attempt:
-            raise service.TurnDied(service.TURN_DIED, retry_after_s=1)
+            raise turns.TurnDied(turns.TURN_DIED, retry_after_s=1)
         if progress.has_ended:
             return
         if progress.piece:
@@ -149,7 +149,7 @@ async def wait_for_end(database: Database, principal: Service, handle: str, turn
         TrunklineError: as `follow`.
     """
     async with database.tenant(principal) as session:
-        attempt = (await service.watch_turn(session, handle, turn_id, 0)).attempt
+        attempt = (await turns.watch_turn(session, handle, turn_id, 0)).attempt
     async for _ in follow(database, principal, handle, Resume(turn_id, attempt=attempt)):
         pass
     return await outcome_of(database, principal, handle, turn_id)
@@ -159,10 +159,10 @@ async def outcome_of(database: Database, principal: Service, handle: str, turn: 
     """The end of a turn.
 
     Raises:
-        TrunklineError: as `sessions.service.outcome`.
+        TrunklineError: as `sessions.turns.outcome`.
     """
     async with database.tenant(principal) as session:
-        return await service.outcome(session, handle, turn)
+        return await turns.outcome(session, handle, turn)
 
 
 async def with_heartbeat(events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

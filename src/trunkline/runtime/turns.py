@@ -28,9 +28,10 @@ from trunkline.runtime.agent import AgentRuntime
 from trunkline.runtime.definition import AgentDefinition, HistoryMessage, TurnInput
 from trunkline.runtime.events import Finished, TextDelta
 from trunkline.runtime.live import LiveTurn
-from trunkline.sessions import service
+from trunkline.sessions import turns
 from trunkline.sessions.schemas import MessageView, TurnView, UsageView
-from trunkline.sessions.service import Admission, ModelUsage, Said, TurnDied, VersionCache
+from trunkline.sessions.service import SessionBusy
+from trunkline.sessions.turns import Admission, ModelUsage, Said, TurnDied, VersionCache
 
 FLUSH_S = 0.25
 """How often what was said is written to the turn's row at most, in seconds."""
@@ -71,7 +72,7 @@ class Turns:
         Raises:
             TurnDied: this server is stopping; another one takes the turn.
             ProviderFailed: the agent's credential is gone or can't be read.
-            TrunklineError: as `sessions.service.admit`.
+            TrunklineError: as `sessions.turns.admit`.
         """
         if self._is_closing:
             raise TurnDied("This server is stopping. Send the message again.", retry_after_s=1)
@@ -99,8 +100,8 @@ class Turns:
             live.stop()
             await asyncio.wait([live.task])
         async with self._database.tenant(principal) as session:
-            await service.cancel_turn(session, handle, turn_id)
-            return (await service.turn_status(session, handle, turn_id)).status
+            await turns.cancel_turn(session, handle, turn_id)
+            return (await turns.turn_status(session, handle, turn_id)).status
 
     async def close(self, grace_s: float) -> None:
         """Take no more turns; let those that run finish for `grace_s` seconds.
@@ -114,25 +115,25 @@ class Turns:
         _, unfinished = await asyncio.wait(tasks, timeout=grace_s)
         self._retry_s = STOP_S
         for live in list(self._live.values()):
-            live.stop(TurnDied(service.TURN_DIED, retry_after_s=1))
+            live.stop(TurnDied(turns.TURN_DIED, retry_after_s=1))
         if unfinished:
             await asyncio.wait(unfinished)
 
     async def fail_expired(self) -> None:
         """Mark turns failed whose server died: their leases have passed."""
-        await service.fail_expired_turns(self._database)
+        await turns.fail_expired_turns(self._database)
 
     async def _admit(
         self, principal: Service, handle: str, content: str, key: str
     ) -> tuple[Admission, SecretStr | None]:
         for _ in range(ADMISSIONS):
-            with suppress(service.Raced):
+            with suppress(turns.Raced):
                 async with self._database.tenant(principal) as session:
-                    admission = await service.admit(session, handle, content, key, self._versions, self._lease_s)
+                    admission = await turns.admit(session, handle, content, key, self._versions, self._lease_s)
                     if admission.settings is None:
                         return admission, None
                     return admission, await self._credential(session, admission.organization_id, admission.settings)
-        raise service.SessionBusy("The session gets many messages at once. Send one after the other.", retry_after_s=1)
+        raise SessionBusy("The session gets many messages at once. Send one after the other.", retry_after_s=1)
 
     async def _credential(
         self, session: TenantSession, organization_id: UUID, settings: AgentSettings
@@ -156,7 +157,7 @@ class Turns:
     ) -> None:
         asking = live.asking = asyncio.create_task(self._ask(live, admission, settings, key))
         keeper = asyncio.create_task(self._keep(live, principal, admission, asking))
-        outcome: TurnView | TrunklineError = TurnDied(service.TURN_DIED, retry_after_s=1)
+        outcome: TurnView | TrunklineError = TurnDied(turns.TURN_DIED, retry_after_s=1)
         try:
             await asyncio.wait([asking])
             outcome = await self._settle(live, principal, admission, settings, asking)
@@ -226,7 +227,7 @@ class Turns:
             text = live.text()
             try:
                 async with self._database.tenant(principal) as session:
-                    is_ours = await service.extend_turn(session, admission, text[written:], written, self._lease_s)
+                    is_ours = await turns.extend_turn(session, admission, text[written:], written, self._lease_s)
             except (DatabaseUnavailable, SQLAlchemyError) as error:
                 # The lease gives it some seconds; the turn's end says the last word.
                 _log.warning("turn %s could not renew its lease: %s", live.turn_id, error)
@@ -254,10 +255,10 @@ class Turns:
         used = _told(live, settings, finished)
 
         async def write(session: TenantSession) -> MessageView | None:
-            message = await service.complete_turn(session, admission, answer, used)
+            message = await turns.complete_turn(session, admission, answer, used)
             if message is None:
                 # It was cancelled or taken over meanwhile; or this answer stands, and only word of it was lost.
-                await service.meter_turn(session, admission, used)
+                await turns.meter_turn(session, admission, used)
             return message
 
         message = await self._write(principal, write)
@@ -292,16 +293,16 @@ class Turns:
 
         async def write(session: TenantSession) -> None:
             # Where another server cancelled it, that one wrote what it knew.
-            await service.interrupt_turn(session, admission, answer)
+            await turns.interrupt_turn(session, admission, answer)
             if live.length:
-                await service.meter_turn(session, admission, _estimated(live, admission, settings))
+                await turns.meter_turn(session, admission, _estimated(live, admission, settings))
 
         await self._write(principal, write)
         return await self._outcome(live, principal)
 
     async def _outcome(self, live: LiveTurn, principal: Service) -> TurnView:
         """How a turn ended that somebody else has ended, or may have."""
-        return await self._write(principal, lambda session: service.outcome(session, live.handle, live.turn_id))
+        return await self._write(principal, lambda session: turns.outcome(session, live.handle, live.turn_id))
 
     async def _fail(
         self,
@@ -314,9 +315,9 @@ class Turns:
         _log.warning("turn %s failed: %s", admission.turn_id, error.detail)
 
         async def write(session: TenantSession) -> None:
-            await service.fail_turn(session, admission, error.detail)
+            await turns.fail_turn(session, admission, error.detail)
             if live.length:
-                await service.meter_turn(session, admission, _estimated(live, admission, settings))
+                await turns.meter_turn(session, admission, _estimated(live, admission, settings))
 
         try:
             await self._write(principal, write)
@@ -342,7 +343,7 @@ _FAILED = "The turn failed on the server, which has logged why. Send the message
 
 def _given(admission: Admission, settings: AgentSettings) -> list[Said]:
     """The messages that the model is given."""
-    return service.fitting([*admission.history, ("user", admission.content)], settings)
+    return turns.fitting([*admission.history, ("user", admission.content)], settings)
 
 
 def _told(live: LiveTurn, settings: AgentSettings, finished: Finished) -> ModelUsage:

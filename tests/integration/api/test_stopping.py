@@ -13,7 +13,7 @@ from tests.factories.server import Caller, Served, Shop, until
 from trunkline.db.principals import Service
 from trunkline.db.tenant import Database
 from trunkline.runtime.turns import Turns
-from trunkline.sessions.service import Admission, extend_turn
+from trunkline.sessions.turns import Admission, extend_turn
 
 
 def window_of(shop: Shop, session: str) -> list[tuple[str, str]]:
